@@ -1,0 +1,15 @@
+#![doc = include_str!("../README.md")]
+
+mod batch;
+mod config;
+mod error;
+mod migrate;
+mod pool;
+
+pub use batch::Batch;
+pub use config::DatabaseConfig;
+pub use error::DbError;
+pub use migrate::{Migration, Migrations};
+pub use pool::{Db, Dialect, Tx};
+// The query vocabulary of every store; nothing else of the driver leaves this crate.
+pub use sea_orm;

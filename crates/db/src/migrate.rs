@@ -1,0 +1,22 @@
+/// One step of a component's schema. Released steps never change.
+#[derive(Debug, Clone, Copy)]
+pub struct Migration {
+    /// `0001_users`: sorts by number.
+    pub name: &'static str,
+    pub sqlite: &'static str,
+    pub postgres: &'static str,
+}
+
+impl Migration {
+    /// The same statements on both databases (docs/storage.md, the common dialect).
+    pub const fn common(name: &'static str, sql: &'static str) -> Self {
+        Self { name, sqlite: sql, postgres: sql }
+    }
+}
+
+/// All steps of one component, in order.
+#[derive(Debug, Clone, Copy)]
+pub struct Migrations {
+    pub component: &'static str,
+    pub steps: &'static [Migration],
+}

@@ -1,0 +1,18 @@
+//! Where the edge hands a request on. The edge does not know what is behind a door.
+
+use baluarte_kernel::RequestMeta;
+use baluarte_proxy::{RequestBody, ResponseBody};
+use http::{Request, Response};
+
+/// What is behind the edge on one core. Lives on that core's single thread, so nothing in it needs to be `Send`.
+///
+/// A refusal comes back as a response that carries a `web::Problem` in its extensions and no body; the edge renders it.
+pub trait Door: 'static {
+    fn call(&self, request: Request<RequestBody>, meta: &RequestMeta) -> impl Future<Output = Response<ResponseBody>>;
+}
+
+/// Makes the door of each core, on that core's thread.
+pub trait Doors: Send + Sync + 'static {
+    type Door: Door;
+    fn open(&self, core: usize) -> Self::Door;
+}

@@ -1,0 +1,103 @@
+//! What a use case knows about its caller: who, from where, at what time, in which language.
+
+use std::{net::IpAddr, sync::Arc};
+
+use crate::{Clock, Locale, Principal, Timestamp};
+
+/// Whether the client reached us over TLS, as far as trusted proxies tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scheme {
+    #[default]
+    Http,
+    Https,
+}
+
+impl Scheme {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+/// What the edge found out about a request before anybody looked at its meaning. Travels as a request extension.
+#[derive(Debug, Clone)]
+pub struct RequestMeta {
+    /// Returned as `X-Request-ID`, on every log line, and as `instance` of a problem.
+    pub request_id: Arc<str>,
+    /// The client's address; `X-Forwarded-For` counts only when the peer is a trusted proxy.
+    pub client_ip: IpAddr,
+    pub scheme: Scheme,
+    /// `Host` as the client sent it (or a trusted proxy says it did); lower case, with the port if there was one.
+    pub host: Arc<str>,
+}
+
+/// Who acts.
+#[derive(Debug, Clone)]
+pub enum Actor {
+    /// Nobody has signed in.
+    Anonymous,
+    /// Somebody has, with this credential.
+    User(Arc<Principal>),
+    /// The operator at the command line.
+    Operator,
+    /// Baluarte itself: schedules, clean-up.
+    System,
+}
+
+/// The first argument of every use case.
+#[derive(Debug, Clone)]
+pub struct Ctx {
+    pub clock: Clock,
+    pub actor: Actor,
+    pub locale: Locale,
+    /// Absent outside requests.
+    pub request: Option<RequestMeta>,
+    pub user_agent: Option<Arc<str>>,
+}
+
+/// The caller may not do that.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Forbidden {
+    #[error("sign in first")]
+    NotSignedIn,
+    #[error("this needs the role {0}")]
+    RoleNeeded(&'static str),
+}
+
+impl Ctx {
+    pub fn system(clock: Clock) -> Self {
+        Self { clock, actor: Actor::System, locale: Locale::En, request: None, user_agent: None }
+    }
+
+    pub fn operator(clock: Clock) -> Self {
+        Self { actor: Actor::Operator, ..Self::system(clock) }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub fn client_ip(&self) -> Option<IpAddr> {
+        self.request.as_ref().map(|meta| meta.client_ip)
+    }
+
+    /// The signed-in person, or the refusal.
+    pub fn user(&self) -> Result<&Arc<Principal>, Forbidden> {
+        match &self.actor {
+            Actor::User(principal) => Ok(principal),
+            Actor::Anonymous | Actor::Operator | Actor::System => Err(Forbidden::NotSignedIn),
+        }
+    }
+
+    /// Passes administrators, the operator and the system.
+    pub fn require_admin(&self) -> Result<(), Forbidden> {
+        match &self.actor {
+            Actor::Operator | Actor::System => Ok(()),
+            Actor::User(principal) if principal.has_role(Principal::ADMIN) => Ok(()),
+            Actor::User(_) => Err(Forbidden::RoleNeeded(Principal::ADMIN)),
+            Actor::Anonymous => Err(Forbidden::NotSignedIn),
+        }
+    }
+}

@@ -1,0 +1,24 @@
+#![doc = include_str!("../README.md")]
+
+mod clock;
+mod ctx;
+mod findings;
+mod id;
+mod locale;
+mod page;
+mod ports;
+mod secret;
+mod settings;
+
+pub use clock::{Clock, Timestamp};
+pub use ctx::{Actor, Ctx, Forbidden, RequestMeta, Scheme};
+pub use findings::{Finding, Findings};
+pub use id::{BadId, Id, Kind, SessionId, SessionKind, UserId, UserKind};
+pub use locale::Locale;
+pub use page::{BadCursor, Cursor, Page, PageQuery};
+pub use ports::{
+    AuthError, Authenticator, BoxFuture, Credential, CredentialKind, EntitledPlan, Entitlements, FreeForAll, Principal, UPSTREAM_IDENTITY_LIFETIME,
+    UpstreamIdentity,
+};
+pub use secret::Secret;
+pub use settings::{BadSetting, ByteSize, Period, Rate};

@@ -1,0 +1,5 @@
+#![doc = include_str!("../README.md")]
+
+mod problem;
+
+pub use problem::{FieldError, Problem};
