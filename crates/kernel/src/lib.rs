@@ -17,8 +17,8 @@ pub use id::{BadId, Id, Kind, SessionId, SessionKind, UserId, UserKind};
 pub use locale::Locale;
 pub use page::{BadCursor, Cursor, Page, PageQuery};
 pub use ports::{
-    AuthError, Authenticator, BoxFuture, Credential, CredentialKind, EntitledPlan, Entitlements, FreeForAll, Principal, UPSTREAM_IDENTITY_LIFETIME,
-    UpstreamIdentity,
+    AuthError, Authenticator, BoxFuture, Credential, CredentialKind, EntitledPlan, Entitlements, FreeForAll, Principal,
+    UPSTREAM_IDENTITY_LIFETIME, UpstreamIdentity,
 };
 pub use secret::Secret;
 pub use settings::{BadSetting, ByteSize, Period, Rate};

@@ -45,9 +45,8 @@ impl Locale {
         for part in accept_language.split(',').take(32) {
             let mut pieces = part.split(';');
             let Some(locale) = Self::from_tag(pieces.next().unwrap_or_default()) else { continue };
-            let quality = pieces
-                .find_map(|piece| piece.trim().strip_prefix("q=").map(|q| q.trim().parse::<f32>().unwrap_or(0.0)))
-                .unwrap_or(1.0);
+            let quality =
+                pieces.find_map(|piece| piece.trim().strip_prefix("q=").map(|q| q.trim().parse::<f32>().unwrap_or(0.0))).unwrap_or(1.0);
             // The first named wins among equals, as browsers list by preference.
             if quality > 0.0 && best.is_none_or(|(best_quality, _)| quality > best_quality) {
                 best = Some((quality, locale));

@@ -72,7 +72,11 @@ pub struct Subject<'a> {
 #[derive(Debug, Clone)]
 pub enum Verdict {
     Allowed(Fields),
-    Limited { retry_after: Duration, violated: Vec<String>, fields: Fields },
+    Limited {
+        retry_after: Duration,
+        violated: Vec<String>,
+        fields: Fields,
+    },
     /// A limit with the policy `closed`, and Redis is away.
     StoreAway,
 }
