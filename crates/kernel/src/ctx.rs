@@ -28,6 +28,8 @@ pub struct RequestMeta {
     pub request_id: Arc<str>,
     /// The client's address; `X-Forwarded-For` counts only when the peer is a trusted proxy.
     pub client_ip: IpAddr,
+    /// The connected peer, when it is one of `server.trusted_proxies`; only then its `X-Forwarded-*` and `Forwarded` count.
+    pub trusted_peer: Option<IpAddr>,
     pub scheme: Scheme,
     /// `Host` as the client sent it (or a trusted proxy says it did); lower case, with the port if there was one.
     pub host: Arc<str>,
