@@ -2,17 +2,29 @@
 
 use std::time::Duration;
 
-use baluarte_kernel::{Clock, Secret, Timestamp};
+use baluarte_kernel::{Clock, Findings, Secret, Timestamp};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 /// `[cluster]`
-#[derive(Debug, Clone, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClusterConfig {
-    /// `redis://…`: for several replicas on PostgreSQL. Empty: this process is alone.
+    /// `redis://…` or `rediss://…` (TLS): for several replicas on PostgreSQL. Empty: this process is alone.
     pub redis_url: Secret,
     /// In front of every key, so that several installations may share one Redis.
     pub redis_prefix: String,
+}
+
+impl Default for ClusterConfig {
+    fn default() -> Self {
+        Self { redis_url: Secret::default(), redis_prefix: "baluarte:".to_owned() }
+    }
+}
+
+impl ClusterConfig {
+    /// The form of the address and of the prefix; nothing is contacted.
+    pub fn validate(&self, _findings: &mut Findings) {}
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +33,18 @@ pub enum BackplaneError {
     Unavailable,
     #[error("Redis answered something unexpected: {0}")]
     Protocol(String),
+    /// Says which form is expected; never repeats the address, which may hold a password.
+    #[error("not a Redis address: {0}")]
+    BadUrl(String),
+    /// A hint says where to look, it does not carry the data.
+    #[error("a message between replicas is at most {MAX_PAYLOAD} bytes")]
+    TooLarge,
 }
+
+/// The longest payload of a publication, in bytes.
+pub const MAX_PAYLOAD: usize = 64 * 1024;
+/// The most wants in one call of `take`.
+pub const MAX_WANTS: usize = 8;
 
 /// How often something may happen: `burst` at once, then one every `interval`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,7 +67,7 @@ pub struct Want<'a> {
 }
 
 /// What became of one want.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Taken {
     /// Units left after this decision.
     pub remaining: u32,
@@ -55,12 +78,33 @@ pub struct Taken {
 }
 
 /// All wants granted, or nothing debited at all.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decision {
     pub granted: bool,
     /// One for each want, in order.
-    pub taken: Vec<Taken>,
+    pub taken: TakenList,
 }
+
+/// As many as there were wants, without an allocation. Read it as a slice.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TakenList {
+    len: u8,
+    items: [Taken; MAX_WANTS],
+}
+
+impl std::ops::Deref for TakenList {
+    type Target = [Taken];
+    fn deref(&self) -> &[Taken] {
+        &self.items[..usize::from(self.len)]
+    }
+}
+
+impl PartialEq for TakenList {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+impl Eq for TakenList {}
 
 /// What a subscriber hears.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,6 +149,37 @@ impl Subscription {
 #[derive(Debug)]
 pub struct Lease {}
 
+impl Lease {
+    /// Still ours, as far as this process can tell without asking.
+    pub fn is_held(&self) -> bool {
+        unimplemented!("backplane")
+    }
+
+    /// Another full term; false when it was lost in the meantime.
+    pub async fn renew(&mut self) -> Result<bool, BackplaneError> {
+        unimplemented!("backplane")
+    }
+
+    /// Gives it back at once. Dropping does the same in the background.
+    pub async fn release(self) -> Result<(), BackplaneError> {
+        unimplemented!("backplane")
+    }
+}
+
+/// Since the process began; all zero when alone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// How often Redis was reached, the first time included.
+    pub connects: u64,
+    /// How often Redis went away after it had been reached.
+    pub disconnects: u64,
+    /// Operations that failed, because Redis was away or refused.
+    pub failures: u64,
+    /// Hints sent to and received from other replicas.
+    pub published: u64,
+    pub received: u64,
+}
+
 impl Backplane {
     /// Alone or with Redis, as configured. Does not fail when Redis is away: it keeps trying.
     pub async fn connect(_config: &ClusterConfig, _clock: Clock) -> Result<Self, BackplaneError> {
@@ -141,6 +216,16 @@ impl Backplane {
     }
 
     pub fn status(&self) -> Status {
+        unimplemented!("backplane")
+    }
+
+    /// Tells of every change of `status()`; usable from any runtime.
+    pub fn status_changes(&self) -> watch::Receiver<Status> {
+        unimplemented!("backplane")
+    }
+
+    /// Counters for `/metrics`.
+    pub fn stats(&self) -> Stats {
         unimplemented!("backplane")
     }
 

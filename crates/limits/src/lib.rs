@@ -4,23 +4,47 @@ use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use baluarte_backplane::Backplane;
 use baluarte_kernel::{Findings, Rate, UserId};
+use baluarte_web::Problem;
 use serde::{Deserialize, Serialize};
 
 /// `[limits.NAME]`
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LimitConfig {
-    /// Whose requests are counted together.
+    /// Whose requests are counted together; a list counts by each of them.
     #[serde(default)]
-    pub key: KeyBy,
-    /// How many in which span of time.
-    pub rate: Rate,
-    /// How many at once before the rate applies; the rate's count when absent.
+    pub key: OneOrMany<KeyBy>,
+    /// How many in which span of time; a list must be kept all at once.
+    pub rate: OneOrMany<Rate>,
+    /// How many at once before the rate applies (of several rates: the shortest); the rate's count when absent.
     #[serde(default)]
     pub burst: Option<u32>,
     /// What happens when Redis cannot be reached.
     #[serde(default)]
     pub on_store_failure: OnStoreFailure,
+}
+
+/// `"5/min"` or `["5/min", "30/h"]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(untagged)]
+pub enum OneOrMany<T> {
+    One(T),
+    Many(Vec<T>),
+}
+
+impl<T: Default> Default for OneOrMany<T> {
+    fn default() -> Self {
+        Self::One(T::default())
+    }
+}
+
+impl<T> OneOrMany<T> {
+    pub fn as_slice(&self) -> &[T] {
+        match self {
+            Self::One(item) => std::slice::from_ref(item),
+            Self::Many(items) => items,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
@@ -81,6 +105,13 @@ pub enum Verdict {
     StoreAway,
 }
 
+impl Verdict {
+    /// `Ok` with the fields to set on the answer, or the refusal (429 `limits.exceeded`, 503 `limits.unavailable`) with its fields set.
+    pub fn into_result(self) -> Result<Fields, Problem> {
+        unimplemented!("limits")
+    }
+}
+
 /// The `RateLimit-Policy` and `RateLimit` header fields of a decision; set on every answer, allowed or not.
 #[derive(Debug, Clone, Default)]
 pub struct Fields {}
@@ -96,7 +127,9 @@ impl Fields {
 pub struct Limits {}
 
 impl Limits {
-    pub fn new(_config: &LimitsConfig, _backplane: Backplane) -> Self {
+    /// `subject_key`: derived from the installation's secret and the same on every replica; whoever lacks it cannot tell
+    /// from the keys in Redis whose they are.
+    pub fn new(_config: &LimitsConfig, _backplane: Backplane, _subject_key: &[u8; 32]) -> Self {
         unimplemented!("limits")
     }
 
@@ -107,5 +140,28 @@ impl Limits {
     /// Debits all of them or none. From memory it answers without yielding.
     pub async fn check(&self, _limits: &[LimitId], _subject: &Subject<'_>) -> Verdict {
         unimplemented!("limits")
+    }
+
+    /// What was decided so far, for `/metrics`.
+    pub fn snapshot(&self) -> Vec<LimitStats> {
+        unimplemented!("limits")
+    }
+}
+
+/// Decisions of one limit since the process began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitStats {
+    pub name: String,
+    pub allowed: u64,
+    pub limited: u64,
+    /// Decided while Redis was away, by the limit's policy.
+    pub store_failures: u64,
+    pub on_store_failure: OnStoreFailure,
+}
+
+impl<'a> Subject<'a> {
+    /// Somebody known only by address; set the other fields as they become known.
+    pub fn anonymous(ip: IpAddr) -> Self {
+        Self { ip, user: None, api_key: None, route: "", upstream: "", user_rate: None }
     }
 }
