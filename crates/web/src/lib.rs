@@ -1,5 +1,28 @@
 #![doc = include_str!("../README.md")]
 
-mod problem;
+mod cross_origin;
+mod extract;
+mod fallback;
+mod invalid;
+mod negotiate;
+pub mod openapi;
+mod page;
+pub mod problem;
+mod return_to;
+mod site;
+mod text;
 
-pub use problem::{FieldError, Problem};
+// What the macros `texts!` and `problems!` name.
+pub use baluarte_kernel::Locale;
+pub use http::StatusCode;
+
+pub use cross_origin::cross_origin;
+pub use extract::{Admin, BodyTrouble, Caller, Form, Json, Path, Query, SignedIn};
+pub use fallback::{method_not_allowed, not_found};
+pub use invalid::Invalid;
+pub use negotiate::{LANGUAGE_COOKIE, cookie, locale_of, prefers_html};
+pub use page::page_headers;
+pub use problem::{FieldError, Problem, ProblemDoc, RenderContext};
+pub use return_to::ReturnTo;
+pub use site::{Site, WebConfig};
+pub use text::{Text, fill};

@@ -1,10 +1,21 @@
 //! Refusals and failures (RFC 9457): made anywhere, rendered in one place.
 
+mod codes;
+mod doc;
+mod render;
+
 use std::{borrow::Cow, time::Duration};
 
 use axum::response::{IntoResponse, Response};
+use baluarte_kernel::Forbidden;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
+
+pub use self::{
+    codes::*,
+    doc::ProblemDoc,
+    render::{RenderContext, render, render_response},
+};
 
 /// One field that is wrong, for a 422.
 #[derive(Debug, Clone, Serialize, PartialEq, Eq)]
@@ -32,9 +43,31 @@ pub struct Problem {
     pub violated_policies: Vec<String>,
     /// Sent with the answer: `Retry-After`, `Allow`, `WWW-Authenticate`, rate-limit fields.
     pub headers: HeaderMap,
+    /// What is known about the code, in every language.
+    pub doc: Option<&'static ProblemDoc>,
 }
 
 impl Problem {
+    /// The refusal that `doc` declares (see [`problems!`](crate::problems)).
+    pub fn of(doc: &'static ProblemDoc) -> Self {
+        let mut problem = Self::new(doc.status, doc.code, doc.title.en);
+        problem.doc = Some(doc);
+        problem
+    }
+
+    /// 401 with the challenge, or 403.
+    pub fn forbidden(denied: &Forbidden) -> Self {
+        match denied {
+            Forbidden::NotSignedIn => Self::sign_in_required(),
+            Forbidden::RoleNeeded(role) => Self::of(&FORBIDDEN).detail(format!("this needs the role {role}")),
+        }
+    }
+
+    /// 401 with `WWW-Authenticate: Bearer`.
+    pub fn sign_in_required() -> Self {
+        Self::of(&SIGN_IN_REQUIRED).header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+    }
+
     pub fn new(status: StatusCode, code: &'static str, title: impl Into<Cow<'static, str>>) -> Self {
         Self {
             status,
@@ -45,6 +78,7 @@ impl Problem {
             upstream: false,
             violated_policies: Vec::new(),
             headers: HeaderMap::new(),
+            doc: None,
         }
     }
 
@@ -58,7 +92,7 @@ impl Problem {
             source = cause.source();
         }
         tracing::error!(target: "web", error = %chain, "internal error");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "web.internal", "Something went wrong on our side")
+        Self::of(&INTERNAL)
     }
 
     /// Try again later: the database or another part is away.

@@ -1,0 +1,11 @@
+//! What handlers take from a request; each refusal is a [`Problem`](crate::Problem).
+
+mod body;
+mod caller;
+mod url;
+
+pub use self::{
+    body::{BodyTrouble, Form, Json},
+    caller::{Admin, Caller, SignedIn},
+    url::{Path, Query},
+};

@@ -1,0 +1,92 @@
+//! The one place where a problem becomes bytes: JSON for programs, a page for people.
+
+use axum::response::Response;
+use baluarte_kernel::Locale;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::Serialize;
+
+use super::{FieldError, Problem};
+use crate::{Site, negotiate, page};
+
+/// What rendering needs to know of the request that failed.
+#[derive(Debug, Clone, Copy)]
+pub struct RenderContext<'a> {
+    /// Becomes `instance`, and the reference that people quote to support.
+    pub request_id: &'a str,
+    pub locale: Locale,
+    /// The client asked for a page rather than data.
+    pub prefers_html: bool,
+    pub site: &'a Site,
+}
+
+impl<'a> RenderContext<'a> {
+    /// Negotiates language and form from the request's headers.
+    pub fn of(request: &HeaderMap, request_id: &'a str, site: &'a Site) -> Self {
+        Self { request_id, locale: negotiate::locale_of(request), prefers_html: negotiate::prefers_html(request), site }
+    }
+}
+
+/// RFC 9457, with our extensions.
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: String,
+    code: &'a str,
+    title: &'a str,
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
+    instance: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldError],
+    #[serde(rename = "violated-policies", skip_serializing_if = "<[_]>::is_empty")]
+    violated_policies: &'a [String],
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    upstream: bool,
+}
+
+/// Status, headers and body of the answer. Needs no router and no state: the edge calls it too.
+pub fn render(problem: &Problem, cx: &RenderContext<'_>) -> (StatusCode, HeaderMap, Bytes) {
+    let mut headers = problem.headers.clone();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::VARY, HeaderValue::from_static("accept, accept-language, cookie"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let body = if cx.prefers_html {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(cx.locale.tag()));
+        page::page_headers(&mut headers, cx.site);
+        page::error_page(problem, cx).into()
+    } else {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        let body = Body {
+            r#type: format!("/problems/{}", problem.code),
+            code: problem.code,
+            title: &problem.title,
+            status: problem.status.as_u16(),
+            detail: problem.detail.as_deref(),
+            instance: cx.request_id,
+            errors: &problem.errors,
+            violated_policies: &problem.violated_policies,
+            upstream: problem.upstream,
+        };
+        serde_json::to_vec(&body).unwrap_or_default().into()
+    };
+    (problem.status, headers, body)
+}
+
+/// For the server's outermost layer: an answer that carries a problem is written out, any other passes unchanged.
+///
+/// Headers that inner layers set (`Allow`, `Set-Cookie`) stay.
+pub fn render_response(response: Response, cx: &RenderContext<'_>) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let Some(problem) = parts.extensions.remove::<Problem>() else {
+        return Response::from_parts(parts, body);
+    };
+    let (status, headers, bytes) = render(&problem, cx);
+    parts.status = status;
+    parts.headers.remove(header::CONTENT_LENGTH);
+    for (name, value) in &headers {
+        parts.headers.insert(name, value.clone());
+    }
+    Response::from_parts(parts, bytes.into())
+}
