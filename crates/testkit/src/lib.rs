@@ -1,1 +1,20 @@
 #![doc = include_str!("../README.md")]
+
+mod backend;
+mod client;
+mod gate;
+mod ports;
+mod process;
+mod redis_server;
+mod site;
+mod upstream;
+mod websocket;
+
+pub use backend::Backend;
+pub use client::{Answer, Client};
+pub use gate::Gate;
+pub use process::{Baluarte, Builder, Exit};
+pub use redis_server::RedisServer;
+pub use site::{Output, Site};
+pub use upstream::{Received, Upstream};
+pub use websocket::WebSocket;
