@@ -8,12 +8,12 @@ pub struct Batch<T, R> {
     _marker: std::marker::PhantomData<fn(T) -> R>,
 }
 
-impl<T: Send + 'static, R: Send + 'static> Batch<T, R> {
+impl<T: Send + Sync + 'static, R: Send + 'static> Batch<T, R> {
     /// `write` stores all items of one group and returns one result for each, in order.
     pub fn new(
         _db: Db,
         _max_items: usize,
-        _write: impl for<'a> Fn(&'a Tx, Vec<T>) -> BoxFuture<'a, Result<Vec<R>, DbError>> + Send + Sync + 'static,
+        _write: impl for<'a> Fn(&'a Tx, &'a [T]) -> BoxFuture<'a, Result<Vec<R>, DbError>> + Send + Sync + 'static,
     ) -> Self {
         unimplemented!("db")
     }

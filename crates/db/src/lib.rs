@@ -2,14 +2,15 @@
 
 mod batch;
 mod config;
+mod connect;
 mod error;
 mod migrate;
 mod pool;
 
 pub use batch::Batch;
 pub use config::DatabaseConfig;
-pub use error::DbError;
+pub use error::{Cause, DbError};
 pub use migrate::{Migration, Migrations};
-pub use pool::{Db, Dialect, Tx};
+pub use pool::{Db, Dialect, Reader, Tx, placeholders, sql};
 // The query vocabulary of every store; nothing else of the driver leaves this crate.
 pub use sea_orm;

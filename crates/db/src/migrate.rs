@@ -20,3 +20,14 @@ pub struct Migrations {
     pub component: &'static str,
     pub steps: &'static [Migration],
 }
+
+impl crate::Db {
+    /// Brings the schema up to date under a lock, on a single connection of its own. Returns the steps applied, `component/name`.
+    pub async fn migrate(
+        _config: &crate::DatabaseConfig,
+        _clock: &baluarte_kernel::Clock,
+        _all: &[Migrations],
+    ) -> Result<Vec<String>, crate::DbError> {
+        unimplemented!("db")
+    }
+}

@@ -1,10 +1,16 @@
-use baluarte_kernel::Clock;
-use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction};
+use std::time::Duration;
 
-use crate::{DatabaseConfig, DbError, Migrations};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, SqliteTransactionMode,
+    Statement, TransactionOptions, TransactionTrait, Value,
+};
+use tokio::time::timeout;
 
-/// An open transaction; dropped without `commit`, it rolls back.
-pub type Tx = DatabaseTransaction;
+use crate::{
+    DatabaseConfig, DbError,
+    config::Location,
+    connect::{self, ANSWER},
+};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
@@ -16,19 +22,37 @@ pub enum Dialect {
 #[derive(Debug, Clone)]
 pub struct Db {
     dialect: Dialect,
-    read: DatabaseConnection,
+    read: Reader,
     write: DatabaseConnection,
 }
 
-impl Db {
-    /// Opens the pools. Does not migrate; a missing SQLite file and its folder are created.
-    pub async fn open(_config: &DatabaseConfig, _clock: Clock) -> Result<Self, DbError> {
-        unimplemented!("db")
-    }
+/// Where statements that only read go, outside a transaction. Each answers within seconds or fails.
+#[derive(Debug, Clone)]
+pub struct Reader(DatabaseConnection);
 
-    /// Brings the schema up to date under a lock, on a single connection of its own. Returns the steps applied, `component/name`.
-    pub async fn migrate(_config: &DatabaseConfig, _clock: &Clock, _all: &[Migrations]) -> Result<Vec<String>, DbError> {
-        unimplemented!("db")
+/// An open writing transaction; dropped without [`Tx::commit`], it rolls back. Each statement answers within seconds or
+/// fails. After an error, return: PostgreSQL takes no further statement.
+#[derive(Debug)]
+pub struct Tx(DatabaseTransaction);
+
+impl Db {
+    /// Opens the pools; fails when the database does not answer. Does not migrate.
+    pub async fn open(config: &DatabaseConfig) -> Result<Self, DbError> {
+        let (dialect, read, write) = match Location::parse(&config.url)? {
+            Location::Sqlite(path) => {
+                connect::create_sqlite_file(&path)?;
+                let (readers, writer) = connect::sqlite_pools(&path, config.connections);
+                (Dialect::Sqlite, DatabaseConnection::from(readers), DatabaseConnection::from(writer))
+            }
+            Location::Postgres(options) => {
+                let pool = DatabaseConnection::from(connect::postgres_pool(&options, config.connections));
+                (Dialect::Postgres, pool.clone(), pool)
+            }
+        };
+        let db = Self { dialect, read: Reader(read), write };
+        // Through the writer, which is who sets SQLite's journal mode.
+        db.begin().await?;
+        Ok(db)
     }
 
     pub fn dialect(&self) -> Dialect {
@@ -43,26 +67,121 @@ impl Db {
         }
     }
 
-    /// For statements that only read, outside a transaction.
-    pub fn read(&self) -> &(impl ConnectionTrait + use<>) {
+    /// For statements that only read, outside a transaction. SQLite refuses a write here; keep to it on PostgreSQL.
+    pub fn read(&self) -> &Reader {
         &self.read
     }
 
-    /// Begins a writing transaction: IMMEDIATE on SQLite (a read-then-write never fails halfway), READ COMMITTED on PostgreSQL.
+    /// Begins a writing transaction: IMMEDIATE on SQLite (a read-then-write never fails halfway), READ COMMITTED on
+    /// PostgreSQL. Keep it short, and never wait for the network inside it: SQLite has this one writer.
     pub async fn begin(&self) -> Result<Tx, DbError> {
-        let _ = &self.write;
-        unimplemented!("db")
+        let options = TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() };
+        Ok(Tx(answered(self.write.begin_with_options(options)).await?))
     }
 
-    /// Ends a transaction well. Durable when it returns.
-    pub async fn commit(&self, _tx: Tx) -> Result<(), DbError> {
-        unimplemented!("db")
+    /// Ends a transaction well; the same as [`Tx::commit`].
+    pub async fn commit(&self, tx: Tx) -> Result<(), DbError> {
+        tx.commit().await
     }
 
     /// One round trip, bounded to two seconds.
     pub async fn ping(&self) -> Result<(), DbError> {
-        unimplemented!("db")
+        // Reads the file on SQLite, where a bare SELECT 1 would not even open it.
+        let sql = self.per_dialect("SELECT count(*) FROM sqlite_schema", "SELECT 1");
+        match timeout(Duration::from_secs(2), self.read.query_one_raw(sql_text(self.dialect.backend(), sql))).await {
+            Ok(answer) => Ok(answer.map(|_| ())?),
+            Err(_) => Err(DbError::unavailable("no answer within 2 s")),
+        }
     }
 
-    pub async fn close(&self) {}
+    /// Waits for open transactions and closes every connection; further use gives `Unavailable`.
+    pub async fn close(&self) {
+        // Closing twice is harmless on PostgreSQL, where both are the same pool. An error means it is closed already.
+        let _ = self.read.0.clone().close().await;
+        let _ = self.write.clone().close().await;
+    }
+}
+
+impl Dialect {
+    pub(crate) const fn backend(self) -> DbBackend {
+        match self {
+            Self::Sqlite => DbBackend::Sqlite,
+            Self::Postgres => DbBackend::Postgres,
+        }
+    }
+}
+
+impl Tx {
+    /// Durable when it returns. After [`DbError::Unavailable`] nobody knows whether it was committed.
+    pub async fn commit(self) -> Result<(), DbError> {
+        Ok(answered(self.0.commit()).await?)
+    }
+
+    /// Takes everything back. Dropping does the same, a moment later.
+    pub async fn rollback(self) -> Result<(), DbError> {
+        Ok(answered(self.0.rollback()).await?)
+    }
+}
+
+/// A statement written as SQL in the common dialect, with `$1 …` for its values.
+pub fn sql(conn: &impl ConnectionTrait, text: &str, values: impl IntoIterator<Item = Value>) -> Statement {
+    Statement::from_sql_and_values(conn.get_database_backend(), text, values)
+}
+
+/// The inside of `IN (…)`: `$3, $4` for `first` 3 and `count` 2; `NULL`, which matches nothing, for an empty list.
+///
+/// Databases bound the number of values in a statement (SQLite 32 766): ask for long lists in pieces.
+pub fn placeholders(first: usize, count: usize) -> String {
+    if count == 0 {
+        return "NULL".to_owned();
+    }
+    (first..first + count).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ")
+}
+
+fn sql_text(backend: DbBackend, text: &str) -> Statement {
+    Statement::from_string(backend, text)
+}
+
+/// A dead network answers nothing at all: waiting has an end even where the driver has none.
+async fn answered<T>(work: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
+    match timeout(ANSWER, work).await {
+        Ok(answer) => answer,
+        Err(_) => Err(DbErr::Conn(RuntimeErr::Internal(format!("no answer within {} s", ANSWER.as_secs())))),
+    }
+}
+
+macro_rules! bounded_connection {
+    ($type:ty) => {
+        #[async_trait::async_trait]
+        impl ConnectionTrait for $type {
+            fn get_database_backend(&self) -> DbBackend {
+                self.0.get_database_backend()
+            }
+            async fn execute_raw(&self, stmt: Statement) -> Result<ExecResult, DbErr> {
+                answered(self.0.execute_raw(stmt)).await
+            }
+            async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+                answered(self.0.execute_unprepared(sql)).await
+            }
+            async fn query_one_raw(&self, stmt: Statement) -> Result<Option<QueryResult>, DbErr> {
+                answered(self.0.query_one_raw(stmt)).await
+            }
+            async fn query_all_raw(&self, stmt: Statement) -> Result<Vec<QueryResult>, DbErr> {
+                answered(self.0.query_all_raw(stmt)).await
+            }
+        }
+    };
+}
+bounded_connection!(Reader);
+bounded_connection!(Tx);
+
+#[cfg(test)]
+mod tests {
+    use super::placeholders;
+
+    #[test]
+    fn a_list_becomes_numbered_parameters() {
+        assert_eq!(placeholders(3, 2), "$3, $4");
+        assert_eq!(placeholders(1, 0), "NULL");
+    }
 }
