@@ -1,1 +1,25 @@
 #![doc = include_str!("../README.md")]
+
+mod config;
+mod error;
+mod http;
+mod model;
+mod pages;
+mod password;
+mod service;
+
+use baluarte_db::{Migration, Migrations};
+
+pub use config::{EmailVerification, IdentityConfig, Registration};
+pub use error::IdentityError;
+pub use http::NamedLimit;
+pub use model::{
+    BadEmail, BadName, BadRole, CreatedAccount, Email, Granted, Name, NewAccount, NewUser, Person, ProfileChange, Refreshed, Registered,
+    Role, Session, SessionCookie, SessionKind, SignIn, SignedIn, TokenPair, User, UserFilter,
+};
+pub use password::BadPassword;
+pub use service::Identity;
+
+/// Identity's tables.
+pub const MIGRATIONS: Migrations =
+    Migrations { component: "identity", steps: &[Migration::common("0001_accounts", include_str!("../migrations/0001_accounts.sql"))] };

@@ -19,8 +19,10 @@ pub struct Principal {
     /// What an API key may do; `None`: everything its owner may, as after signing in.
     pub scopes: Option<Vec<String>>,
     pub credential: CredentialKind,
-    /// When the credential was issued; a later revocation of the whole account voids it.
+    /// When the credential was issued.
     pub issued_at: Timestamp,
+    /// How often everything of this account had been revoked when the credential was made: an earlier epoch is void.
+    pub epoch: u64,
     /// After this moment the credential has to be looked at again.
     pub expires_at: Timestamp,
 }

@@ -1,0 +1,58 @@
+use std::time::Duration;
+
+use baluarte_db::DbError;
+use baluarte_kernel::UserId;
+
+use crate::password::BadPassword;
+
+/// What identity can refuse, in its own words.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    #[error("nobody may register here")]
+    RegistrationClosed,
+    #[error("registering needs an invitation")]
+    InvitationNeeded,
+    #[error("that address already has an account")]
+    EmailTaken,
+    #[error(transparent)]
+    BadPassword(#[from] BadPassword),
+    /// No such account or another password: nobody learns which.
+    #[error("wrong address or password")]
+    WrongCredentials,
+    /// Somebody signed in is asked for their password again and got it wrong.
+    #[error("wrong password")]
+    WrongPassword,
+    #[error("the address has not been confirmed yet")]
+    EmailNotVerified,
+    #[error("the account is disabled")]
+    AccountDisabled,
+    /// Too many failures for this account from there.
+    #[error("too many failed attempts")]
+    TooManyAttempts { retry_after: Duration },
+    /// More passwords are waiting to be hashed than is healthy.
+    #[error("too many passwords at once")]
+    Busy,
+    /// Not one of ours, damaged, expired, or of a session that ended.
+    #[error("the refresh token is not valid")]
+    RefreshInvalid,
+    /// It was used long ago: somebody has a copy. The session has ended.
+    #[error("the refresh token was used before")]
+    RefreshReused,
+    /// A link from a mail: used, too old, replaced by a newer one, or damaged.
+    #[error("the link is not valid any more")]
+    LinkInvalid,
+    #[error("no user {0}")]
+    UserNotFound(UserId),
+    #[error("no such session")]
+    SessionNotFound,
+    #[error("somebody has to stay administrator")]
+    LastAdmin,
+    #[error(transparent)]
+    BadCursor(#[from] baluarte_kernel::BadCursor),
+    #[error(transparent)]
+    Forbidden(#[from] baluarte_kernel::Forbidden),
+    #[error("signing keys: {0}")]
+    SigningKeys(String),
+    #[error("identity storage")]
+    Storage(#[from] DbError),
+}

@@ -1,0 +1,345 @@
+//! The nouns of identity: parsed once at the edge, trusted afterwards. Nothing here knows of databases or HTTP.
+
+use std::{fmt, net::IpAddr, str::FromStr, time::Duration};
+
+use baluarte_kernel::{Locale, Secret, SessionId, Timestamp, UserId};
+use unicode_normalization::UnicodeNormalization;
+
+/// An address that we are willing to send mail to: trimmed, lower case, NFC, plausible.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Email(String);
+
+/// The text is not an e-mail address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an e-mail address")]
+pub struct BadEmail;
+
+impl Email {
+    /// RFC 5321, 4.5.3.1.3, without the angle brackets.
+    const MAX_BYTES: usize = 254;
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Email {
+    type Err = BadEmail;
+    fn from_str(text: &str) -> Result<Self, BadEmail> {
+        // Before normalising: four times the limit holds every spelling of a valid address.
+        if text.len() > 4 * Self::MAX_BYTES {
+            return Err(BadEmail);
+        }
+        let address: String = text.trim().nfc().collect::<String>().to_lowercase().nfc().collect();
+        let (local, domain) = address.rsplit_once('@').ok_or(BadEmail)?;
+        // Nothing that could become a second header, a second recipient or a display name in a message.
+        let printable = address.chars().all(|c| !c.is_control() && !c.is_whitespace() && !"<>()[]\\,;:\"".contains(c));
+        let dotted =
+            domain.contains('.') && domain.split('.').all(|label| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-'));
+        let named = domain.chars().all(|c| c.is_alphanumeric() || c == '.' || c == '-');
+        let local_fits = !local.is_empty() && local.len() <= 64 && !local.contains('@');
+        if address.len() <= Self::MAX_BYTES && printable && dotted && named && local_fits { Ok(Self(address)) } else { Err(BadEmail) }
+    }
+}
+
+impl fmt::Display for Email {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What somebody wants to be called: 1 to 100 characters, no control characters, NFC, trimmed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Name(String);
+
+/// The text cannot be a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a name has 1 to {} characters and no line breaks", Name::MAX_CHARS)]
+pub struct BadName;
+
+impl Name {
+    pub const MAX_CHARS: usize = 100;
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// How names are compared when people search for each other.
+    pub fn folded(&self) -> String {
+        fold(&self.0)
+    }
+}
+
+/// Case folding good enough for search; the databases' own `lower()` knows only ASCII.
+pub(crate) fn fold(text: &str) -> String {
+    text.nfc().collect::<String>().to_lowercase()
+}
+
+impl FromStr for Name {
+    type Err = BadName;
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        if text.len() > 16 * Self::MAX_CHARS {
+            return Err(BadName);
+        }
+        let name: String = text.trim().nfc().collect();
+        // Direction overrides could make one name look like another.
+        let tricky = |c: char| {
+            c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+        };
+        let count = name.chars().count();
+        if count == 0 || count > Self::MAX_CHARS || name.chars().any(tricky) { Err(BadName) } else { Ok(Self(name)) }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// `user`, `admin`, or one that the operator made up for `access = "role:NAME"`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Role(String);
+
+/// The text cannot be a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a role has 1 to 32 lower-case letters, digits, hyphens or underscores")]
+pub struct BadRole;
+
+impl Role {
+    pub fn user() -> Self {
+        Self("user".to_owned())
+    }
+    pub fn admin() -> Self {
+        Self(baluarte_kernel::Principal::ADMIN.to_owned())
+    }
+    pub fn is_admin(&self) -> bool {
+        self.0 == baluarte_kernel::Principal::ADMIN
+    }
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Role {
+    type Err = BadRole;
+    fn from_str(text: &str) -> Result<Self, BadRole> {
+        let fits = (1..=32).contains(&text.len()) && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'));
+        if fits { Ok(Self(text.to_owned())) } else { Err(BadRole) }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// An account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    pub id: UserId,
+    pub email: Email,
+    pub name: Name,
+    pub role: Role,
+    /// The language of mails to them.
+    pub locale: Locale,
+    /// When they proved that the address is theirs.
+    pub email_verified_at: Option<Timestamp>,
+    /// Since when they may not sign in.
+    pub disabled_at: Option<Timestamp>,
+    pub created_at: Timestamp,
+}
+
+/// What others may know of somebody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    pub id: UserId,
+    pub name: Name,
+}
+
+/// Somebody who wants an account.
+#[derive(Debug, Clone)]
+pub struct NewUser {
+    pub email: Email,
+    pub name: Name,
+    /// Not yet judged; the service refuses it with [`BadPassword`](crate::BadPassword).
+    pub password: Secret,
+}
+
+/// What became of a registration.
+#[derive(Debug, Clone)]
+pub enum Registered {
+    /// The account exists and its owner may sign in.
+    Created(User),
+    /// Look into the mailbox: said whether or not the address already had an account.
+    CheckYourMail,
+}
+
+/// What an administrator or the operator creates.
+#[derive(Debug, Clone)]
+pub struct NewAccount {
+    pub email: Email,
+    pub name: Name,
+    pub role: Role,
+    /// Without one, a link to choose it is made.
+    pub password: Option<Secret>,
+}
+
+/// An account made by an administrator or the operator.
+#[derive(Debug, Clone)]
+pub struct CreatedAccount {
+    pub user: User,
+    /// Where its owner chooses a password, once; present when none was given.
+    pub set_password_url: Option<Secret>,
+}
+
+/// Changes to one's own profile; what is absent stays.
+#[derive(Debug, Clone, Default)]
+pub struct ProfileChange {
+    pub name: Option<Name>,
+    pub locale: Option<Locale>,
+}
+
+/// Which accounts an administrator wants to see.
+#[derive(Debug, Clone, Default)]
+pub struct UserFilter {
+    /// Part of the address or of the name.
+    pub query: Option<String>,
+    pub role: Option<Role>,
+    pub disabled: Option<bool>,
+}
+
+/// What signing in should give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SessionKind {
+    /// An access token and a refresh token.
+    #[default]
+    Tokens,
+    /// A cookie for a browser.
+    Cookie,
+}
+
+impl SessionKind {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tokens => "tokens",
+            Self::Cookie => "cookie",
+        }
+    }
+}
+
+/// Somebody at the door.
+#[derive(Debug, Clone)]
+pub struct SignIn {
+    /// As typed: an address that cannot exist is refused like one that does not.
+    pub email: String,
+    pub password: Secret,
+    pub session: SessionKind,
+}
+
+/// They are in.
+#[derive(Debug, Clone)]
+pub struct SignedIn {
+    pub user: User,
+    pub session_id: SessionId,
+    pub granted: Granted,
+}
+
+/// What they carry from now on.
+#[derive(Debug, Clone)]
+pub enum Granted {
+    Cookie(SessionCookie),
+    Tokens(TokenPair),
+}
+
+/// The value of the session cookie and how long the browser keeps it.
+#[derive(Debug, Clone)]
+pub struct SessionCookie {
+    pub value: Secret,
+    pub max_age: Duration,
+}
+
+/// An access token and the refresh token that follows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenPair {
+    pub access_token: Secret,
+    /// Time that is left for the access token.
+    pub expires_in: Duration,
+    pub refresh_token: Secret,
+}
+
+/// A refreshed session.
+#[derive(Debug, Clone)]
+pub struct Refreshed {
+    pub user: User,
+    pub tokens: TokenPair,
+}
+
+/// A signed-in device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    pub id: SessionId,
+    pub kind: SessionKind,
+    /// As the client called itself; cut to 300 characters.
+    pub user_agent: Option<String>,
+    /// Where it signed in.
+    pub ip: Option<IpAddr>,
+    pub created_at: Timestamp,
+    /// To the minute.
+    pub last_seen_at: Timestamp,
+    pub expires_at: Timestamp,
+    /// The one that asks.
+    pub current: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_one_spelling() {
+        let plain: Email = "zoe@example.com".parse().unwrap();
+        assert_eq!("  ZOE@Example.COM ".parse(), Ok(plain));
+        assert_eq!("Jose\u{301}@example.com".parse::<Email>(), "jos\u{e9}@example.com".parse());
+    }
+
+    #[test]
+    fn implausible_addresses_are_refused() {
+        let long = format!("{}@example.com", "a".repeat(65));
+        for text in [
+            "",
+            "a",
+            "a@",
+            "@b.c",
+            "a@b",
+            "a b@c.d",
+            "a@b..c",
+            "a@-b.c",
+            "a@b.c\r\nBcc: x@y.z",
+            "<a@b.c>",
+            "a@b.c,d@e.f",
+            "a@b@c.d",
+            "a@b_c.d",
+            &long,
+        ] {
+            assert_eq!(text.parse::<Email>(), Err(BadEmail), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn names_keep_their_letters_and_lose_their_margins() {
+        assert_eq!(" Zoë  Ñandú ".parse::<Name>().map(|name| name.to_string()), Ok("Zoë  Ñandú".to_owned()));
+        for text in ["", "  ", "a\nb", "admin\u{202e}", &"x".repeat(101)] {
+            assert_eq!(text.parse::<Name>(), Err(BadName), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn roles_are_plain_words() {
+        assert!("shop-staff_2".parse::<Role>().is_ok());
+        for text in ["", "Admin", "a b", "a,b", "é", &"r".repeat(33)] {
+            assert!(text.parse::<Role>().is_err(), "{text:?}");
+        }
+    }
+}
