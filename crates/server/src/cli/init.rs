@@ -1,0 +1,128 @@
+//! `baluarte init`: a first configuration, after a few questions.
+
+use std::{
+    fmt::Write as _,
+    io::{self, BufRead as _, IsTerminal as _, Write as _},
+    path::Path,
+};
+
+use clap::Args;
+
+use super::{Failure, files, print, shell::random_secret};
+use crate::config::PublicUrl;
+
+#[derive(Debug, Args)]
+pub(super) struct Init {
+    /// Take the defaults (or the flags below) instead of asking
+    #[arg(long)]
+    yes: bool,
+    /// The domain people will use; empty: this machine only
+    #[arg(long)]
+    domain: Option<String>,
+    /// Where your app answers
+    #[arg(long)]
+    upstream: Option<String>,
+    /// The sender of e-mails: "Shop <no-reply@example.com>"
+    #[arg(long)]
+    email_from: Option<String>,
+}
+
+struct Answers {
+    domain: String,
+    upstream: String,
+    email_from: String,
+}
+
+impl Init {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let (config, dotenv) = (Path::new("baluarte.toml"), Path::new(".env"));
+        for path in [config, dotenv] {
+            if path.exists() {
+                return Err(Failure::Failed(format!("{} exists already; nothing was written", path.display())));
+            }
+        }
+        let answers = self.answers()?;
+        files::write_private(dotenv, &dotenv_text(&answers))?;
+        if let Err(err) = files::write_public(config, &config_text(&answers)) {
+            // Both or none: half a configuration would be in the way of the next try.
+            let _ = std::fs::remove_file(dotenv);
+            return Err(err.into());
+        }
+        print(
+            "wrote baluarte.toml and .env (which holds the secrets: keep it private, never commit it)\n\nnext:\n  baluarte check\n  baluarte user create you@example.com --role admin\n  baluarte serve\n",
+        )
+    }
+
+    fn answers(self) -> Result<Answers, Failure> {
+        let asking = !self.yes;
+        if asking && !io::stdin().is_terminal() {
+            return Err(Failure::Usage(
+                "there is nobody to ask: use --yes, with --domain, --upstream and --email-from as needed".to_owned(),
+            ));
+        }
+        let answers = Answers {
+            domain: ask(asking, self.domain, "Domain people will use (empty: only this machine)", "")?,
+            upstream: ask(asking, self.upstream, "Address of your app", "http://127.0.0.1:9000")?,
+            email_from: ask(asking, self.email_from, "Sender of e-mails (empty: later)", "")?,
+        };
+        if !answers.domain.is_empty() && format!("https://{}", answers.domain).parse::<PublicUrl>().is_err() {
+            return Err(Failure::Usage(format!("{:?} is not a domain such as shop.example.com", answers.domain)));
+        }
+        if answers.upstream.parse::<PublicUrl>().is_err() {
+            return Err(Failure::Usage(format!("{:?} is not an address such as http://127.0.0.1:9000", answers.upstream)));
+        }
+        Ok(answers)
+    }
+}
+
+fn ask(asking: bool, given: Option<String>, question: &str, default: &str) -> Result<String, Failure> {
+    if let Some(given) = given {
+        return Ok(given.trim().to_owned());
+    }
+    if !asking {
+        return Ok(default.to_owned());
+    }
+    let mut out = io::stderr().lock();
+    let shown = if default.is_empty() { String::new() } else { format!(" [{default}]") };
+    write!(out, "{question}{shown}: ")?;
+    out.flush()?;
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line)?;
+    let line = line.trim();
+    Ok(if line.is_empty() { default } else { line }.to_owned())
+}
+
+fn config_text(answers: &Answers) -> String {
+    let mut out = String::from("# Written by `baluarte init`. Every key: `baluarte config example`.\n\n");
+    if answers.domain.is_empty() {
+        out.push_str("environment = \"development\"\n\n[server]\nlisten = \"127.0.0.1:8080\"\npublic_url = \"http://127.0.0.1:8080\"\n");
+    } else {
+        let _ = write!(
+            out,
+            "environment = \"production\"\n\n[server]\nlisten = \"127.0.0.1:8080\"             # your TLS proxy sends requests here\npublic_url = \"https://{}\"\ntrusted_proxies = [\"127.0.0.1/32\"]      # and its X-Forwarded-* is believed\n",
+            answers.domain
+        );
+    }
+    out.push_str("\n[database]\nurl = \"sqlite:data/baluarte.db\"\n");
+    if !answers.email_from.is_empty() {
+        let _ = write!(out, "\n[notify]\nemail_from = {:?}\n", answers.email_from);
+    }
+    let _ = write!(
+        out,
+        "\n[gateway.upstreams.app]\nservers = [{:?}]\n\n[[gateway.routes]]\npath = \"/\"\nupstream = \"app\"\naccess = \"public\"                       # public | signed-in | role:NAME | plan:NAME | scope:NAME\n",
+        answers.upstream
+    );
+    out
+}
+
+fn dotenv_text(answers: &Answers) -> String {
+    let mut out = format!(
+        "# Secrets. Only the server's user may read this file.\nSECRET_KEY={}\nSECURITY_PASSWORD_SALT={}\n",
+        random_secret(),
+        random_secret()
+    );
+    if !answers.email_from.is_empty() {
+        out.push_str("# SMTP_URL=smtp://USER:PASSWORD@HOST:587\n");
+    }
+    out
+}

@@ -1,0 +1,306 @@
+//! The configuration: flags over environment over `.env` over the TOML file over defaults; all findings at once.
+
+mod billing;
+mod env;
+mod example;
+mod file;
+mod production;
+mod schema;
+mod server;
+mod show;
+mod tree;
+mod values;
+
+use std::{
+    fmt,
+    path::{Path as FilePath, PathBuf},
+};
+
+use baluarte_backplane::ClusterConfig;
+use baluarte_db::DatabaseConfig;
+use baluarte_gateway::{GatewayConfig, KnownNames};
+use baluarte_kernel::Findings;
+use baluarte_limits::LimitsConfig;
+use baluarte_notify::NotifyConfig;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+pub use billing::{BillingConfig, PlanConfig};
+pub use example::example;
+pub use schema::Schema;
+pub use server::{SecretsConfig, ServerConfig};
+pub use show::{Effective, effective};
+pub use tree::{Origin, Tree};
+pub use values::{ListenAddr, Network, PublicUrl};
+
+/// Everything that can be configured. Each section belongs to the component of the same name.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// `development`, or `production`, which refuses to start insecurely.
+    pub environment: Environment,
+    /// How the server listens and what it believes.
+    pub server: ServerConfig,
+    /// What all other keys are derived from.
+    pub secrets: SecretsConfig,
+    /// Where everything is stored.
+    pub database: DatabaseConfig,
+    /// What replicas share.
+    pub cluster: ClusterConfig,
+    /// Where requests go: upstreams and routes.
+    pub gateway: GatewayConfig,
+    /// Named rate limits; the built-in ones exist without being listed and can be replaced by name.
+    pub limits: LimitsConfig,
+    /// Messages to people.
+    pub notify: NotifyConfig,
+    /// Plans, so that routes may ask for one.
+    pub billing: BillingConfig,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Environment {
+    #[default]
+    Development,
+    Production,
+}
+
+const BUILT_IN_LIMITS: [&str; 6] = ["login", "forgot-password", "mfa", "api", "general", "user"];
+
+/// Where to look for configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Inputs {
+    pub file: PathBuf,
+    /// The file was named on the command line: it has to exist.
+    pub file_required: bool,
+    pub dotenv: PathBuf,
+    /// The process's environment.
+    pub environment: Vec<(String, String)>,
+    /// Flag, key, value: `("--listen", "server.listen", "127.0.0.1:0")`.
+    pub flags: Vec<(String, String, String)>,
+}
+
+/// A valid configuration and how it came about.
+#[derive(Debug)]
+pub struct Loaded {
+    pub config: Config,
+    pub tree: Tree,
+    /// Worth a line in the log: nothing is wrong, something is not used.
+    pub notices: Vec<String>,
+}
+
+/// One thing to mend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// Where the value was written; absent when nobody wrote one.
+    pub origin: Option<Origin>,
+    pub key: String,
+    pub problem: String,
+}
+
+/// Why a configuration is not valid: everything at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invalid(pub Vec<Trouble>);
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let things = if self.0.len() == 1 { "one problem".to_owned() } else { format!("{} problems", self.0.len()) };
+        writeln!(f, "the configuration has {things}:")?;
+        for trouble in &self.0 {
+            match &trouble.origin {
+                Some(origin) => writeln!(f, "  {origin}: {}: {}", trouble.key, trouble.problem)?,
+                None => writeln!(f, "  {}: {}", trouble.key, trouble.problem)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Invalid {}
+
+/// Reads all layers and checks them. Production's refusals count as problems.
+pub fn load(inputs: &Inputs) -> Result<Loaded, Invalid> {
+    let schema = Schema::of::<Config>();
+    let mut layers =
+        Layers { tree: Tree::new(), troubles: Vec::new(), report: env::Report::default(), secret_files: Vec::new(), incomplete: false };
+    layers.read_file(inputs);
+    layers.read_dotenv(&schema, inputs);
+    let process = env::Layer { variables: inputs.environment.clone(), origin: |name| Origin::Env { name: name.to_owned() } };
+    env::read(&mut layers.tree, &schema, &process, &mut layers.report);
+    for (flag, key, value) in &inputs.flags {
+        env::set_flag(&mut layers.tree, &schema, flag, key, value, &mut layers.report);
+    }
+    layers.finish(&schema)
+}
+
+struct Layers {
+    tree: Tree,
+    troubles: Vec<Trouble>,
+    report: env::Report,
+    /// Files that hold secrets when they were read.
+    secret_files: Vec<PathBuf>,
+    /// A section could not be read.
+    incomplete: bool,
+}
+
+impl Layers {
+    fn trouble(&mut self, path: &FilePath, line: usize, problem: String) {
+        let origin = Origin::File { path: path.to_owned(), line };
+        self.troubles.push(Trouble { origin: Some(origin), key: "the file".to_owned(), problem });
+    }
+
+    fn read_file(&mut self, inputs: &Inputs) {
+        match std::fs::read_to_string(&inputs.file) {
+            Ok(text) => {
+                if let Err((line, problem)) = file::read(&mut self.tree, &inputs.file, &text) {
+                    self.trouble(&inputs.file, line, format!("not valid TOML: {problem}"));
+                }
+            }
+            Err(err) if err.kind() == std::io::ErrorKind::NotFound && !inputs.file_required => {}
+            Err(err) => self.trouble(&inputs.file, 1, format!("cannot be read: {err}")),
+        }
+    }
+
+    fn read_dotenv(&mut self, schema: &Schema, inputs: &Inputs) {
+        let text = match std::fs::read_to_string(&inputs.dotenv) {
+            Ok(text) => text,
+            Err(err) if err.kind() == std::io::ErrorKind::NotFound => return,
+            Err(err) => return self.trouble(&inputs.dotenv, 1, format!("cannot be read: {err}")),
+        };
+        self.secret_files.push(inputs.dotenv.clone());
+        match env::parse_dotenv(&text) {
+            Ok(variables) => {
+                // A variable of the process replaces the one in the file, `NAME` and `NAME_FILE` alike.
+                let base = |name: &str| name.strip_suffix("_FILE").unwrap_or(name).to_owned();
+                let replaced = |name: &str| inputs.environment.iter().any(|(held, _)| base(held) == base(name));
+                let variables = variables.into_iter().filter(|(name, _)| !replaced(name)).collect();
+                let layer = env::Layer { variables, origin: |name| Origin::DotEnv { name: name.to_owned() } };
+                env::read(&mut self.tree, schema, &layer, &mut self.report);
+            }
+            Err((line, problem)) => self.trouble(&inputs.dotenv, line, problem),
+        }
+    }
+
+    fn finish(mut self, schema: &Schema) -> Result<Loaded, Invalid> {
+        for trouble in std::mem::take(&mut self.report.troubles) {
+            self.troubles.push(Trouble { origin: Some(trouble.origin), key: trouble.key, problem: trouble.problem });
+        }
+        for mismatch in schema.check(self.tree.root()) {
+            let key = mismatch.at.to_string();
+            self.troubles.push(Trouble { origin: self.tree.origin(&key).cloned(), key, problem: mismatch.problem });
+            // Out with it, so that the sections can be read and checked as far as they are right.
+            self.tree.remove(&mismatch.at);
+        }
+        let (config, complete) = self.sections();
+        // A rule over several keys would complain about what is only missing because it could not be read.
+        if complete {
+            let mut findings = Findings::default();
+            config.validate(&mut findings);
+            if config.environment == Environment::Production {
+                self.secret_files.extend(std::mem::take(&mut self.report.value_files));
+                self.add_config_file_if_it_holds_secrets(schema);
+                production::refuse(&config, &self.secret_files, &mut findings);
+            }
+            for finding in findings.into_vec() {
+                let origin = self.tree.origin(&finding.key).cloned();
+                self.troubles.push(Trouble { origin, key: finding.key, problem: finding.problem });
+            }
+        }
+        if !self.troubles.is_empty() {
+            return Err(Invalid(self.troubles));
+        }
+        let notices = self.report.unused.iter().map(|name| format!("{name} is set, and this version has no use for it")).collect();
+        Ok(Loaded { config, tree: self.tree, notices })
+    }
+
+    /// Reads every section on its own, so that one that cannot be read does not hide the others.
+    fn sections(&mut self) -> (Config, bool) {
+        let mut config = Config {
+            environment: self.section("environment"),
+            server: self.section("server"),
+            secrets: self.section("secrets"),
+            database: self.section("database"),
+            cluster: self.section("cluster"),
+            gateway: self.section("gateway"),
+            limits: self.section("limits"),
+            notify: self.section("notify"),
+            billing: self.section("billing"),
+        };
+        if !self.has("server", "public_url") {
+            config.server.public_url = public_url_of(config.server.listen);
+        }
+        (config, !self.incomplete)
+    }
+
+    fn is_set(&self, key: &str) -> bool {
+        self.tree.get(&tree::Path::keys(key.split('.'))).is_some_and(|value| value != "")
+    }
+
+    fn has(&self, section: &str, key: &str) -> bool {
+        self.tree.root().get(section).is_some_and(|section| section.get(key).is_some())
+    }
+
+    fn section<T: DeserializeOwned + Default>(&mut self, name: &str) -> T {
+        let Some(value) = self.tree.root().get(name) else { return T::default() };
+        match serde_path_to_error::deserialize(value.clone()) {
+            Ok(section) => section,
+            Err(err) => {
+                let inner = err.path().to_string();
+                let key = if inner == "." { name.to_owned() } else { format!("{name}.{inner}") };
+                // A list entry that was taken out has been reported already.
+                if !self.troubles.iter().any(|known| known.key == key) {
+                    let origin = self.tree.origin(&key).cloned();
+                    self.troubles.push(Trouble { origin, key, problem: err.into_inner().to_string() });
+                }
+                self.incomplete = true;
+                T::default()
+            }
+        }
+    }
+
+    fn add_config_file_if_it_holds_secrets(&mut self, schema: &Schema) {
+        let secret_keys = schema.secrets();
+        let file = self.tree.origins().find_map(|(key, origin)| match origin {
+            Origin::File { path, .. } if secret_keys.iter().any(|secret| secret == key) && self.is_set(key) => Some(path.clone()),
+            _ => None,
+        });
+        self.secret_files.extend(file);
+    }
+}
+
+impl Config {
+    /// The rules that a schema cannot express.
+    pub fn validate(&self, findings: &mut Findings) {
+        let plans: Vec<&str> = self.billing.plans.keys().map(String::as_str).collect();
+        let limits: Vec<&str> = BUILT_IN_LIMITS.into_iter().chain(self.limits.keys().map(String::as_str)).collect();
+        self.server.validate(findings);
+        baluarte_limits::validate(&self.limits, findings);
+        self.gateway.validate(&KnownNames { limits: &limits, plans: &plans }, findings);
+        self.billing.validate(findings);
+        if !self.cluster.redis_url.is_empty() && self.database.url.expose().starts_with("sqlite:") {
+            findings.add(
+                "cluster.redis_url",
+                "Redis joins several replicas, and an SQLite file belongs to one: set database.url to PostgreSQL, or leave redis_url empty",
+            );
+        }
+    }
+
+    pub fn is_production(&self) -> bool {
+        self.environment == Environment::Production
+    }
+}
+
+/// Where people on the same machine reach a server that listens there.
+fn public_url_of(listen: ListenAddr) -> PublicUrl {
+    let addr = listen.0;
+    let host = if addr.ip().is_unspecified() { "127.0.0.1".to_owned() } else { addr.ip().to_string() };
+    let host = if host.contains(':') { format!("[{host}]") } else { host };
+    format!("http://{host}:{}", addr.port()).parse().unwrap_or_else(|_| ServerConfig::default().public_url)
+}
+
+/// The environment of this process.
+pub fn process_environment() -> Vec<(String, String)> {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    let variables = std::env::vars_os();
+    variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+}
