@@ -1,1 +1,53 @@
 #![doc = include_str!("../README.md")]
+
+mod access;
+mod config;
+mod exporter;
+mod lines;
+mod log;
+pub mod metrics;
+mod process;
+
+use std::sync::Arc;
+
+pub use access::{AccessLog, AccessNote, AccessRecord, Surface};
+pub use config::{LogFormat, TelemetryConfig};
+pub use exporter::serve_metrics;
+pub use log::{InitError, init};
+pub use metrics::Metrics;
+
+use lines::{Lines, Style};
+
+/// What every part of the process reports to. Cheap to clone.
+#[derive(Clone)]
+pub struct Telemetry {
+    /// The numbers behind `GET /metrics`.
+    pub metrics: Metrics,
+    lines: Arc<Lines>,
+    style: Style,
+    access_log: bool,
+}
+
+impl Telemetry {
+    /// For tests: numbers are kept, log lines go nowhere, the process's own logging is left alone.
+    pub fn silent() -> Self {
+        let metrics = Metrics::default();
+        Self { lines: Arc::new(Lines::start(Box::new(std::io::sink()), &metrics)), metrics, style: Style::Json, access_log: false }
+    }
+
+    /// For tests: writes JSON lines, the access log included, to `out`.
+    pub fn writing_to(out: Box<dyn std::io::Write + Send>) -> Self {
+        let metrics = Metrics::default();
+        Self { lines: Arc::new(Lines::start(out, &metrics)), metrics, style: Style::Json, access_log: true }
+    }
+
+    /// One core's access log. Make one per core: each has a buffer of its own.
+    pub fn access_log(&self) -> AccessLog {
+        AccessLog::new(self.access_log.then(|| self.lines.lane()), self.style)
+    }
+
+    /// Writes out what is still in memory; the last thing before the process ends. Waits at most two seconds.
+    pub fn flush(&self) {
+        self.lines.flush();
+    }
+}

@@ -1,0 +1,46 @@
+//! The section `[telemetry]`.
+
+use baluarte_kernel::Findings;
+use serde::{Deserialize, Serialize};
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// JSON in production, text in development.
+    #[default]
+    Auto,
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// Logs.
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TelemetryConfig {
+    /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or per part: `"info,gateway=debug"`. Also `LOG_LEVEL`.
+    pub log_level: String,
+    /// `auto` (JSON in production, text in development), `json` or `text`.
+    pub log_format: LogFormat,
+    /// One line per request answered. Needs a level of `info` or lower for the target `access`.
+    pub access_log: bool,
+}
+
+impl Default for TelemetryConfig {
+    fn default() -> Self {
+        Self { log_level: "info".to_owned(), log_format: LogFormat::Auto, access_log: true }
+    }
+}
+
+impl TelemetryConfig {
+    pub fn validate(&self, findings: &mut Findings) {
+        if let Err(err) = crate::log::filter(&self.log_level) {
+            findings.add(
+                "telemetry.log_level",
+                format!("{:?} is not a level ({err}); write error, warn, info, debug or trace, or \"info,gateway=debug\"", self.log_level),
+            );
+        }
+    }
+}
