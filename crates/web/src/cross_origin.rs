@@ -1,8 +1,24 @@
 //! Requests that other sites make with our visitor's cookie are refused.
 
-use http::{HeaderMap, Method, header};
+use axum::extract::FromRequestParts;
+use http::{HeaderMap, Method, header, request::Parts};
 
-use crate::problem::{CROSS_ORIGIN, Problem};
+use crate::{
+    Site,
+    problem::{CROSS_ORIGIN, Problem},
+};
+
+/// For the forms of our own pages, signed in or not: refuses what [`cross_origin`] refuses.
+#[derive(Debug, Clone, Copy)]
+pub struct SameOrigin;
+
+impl<S: Sync> FromRequestParts<S> for SameOrigin {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let own_origin = parts.extensions.get::<Site>().map_or("", |site| &site.own_origin);
+        cross_origin(&parts.headers, &parts.method, own_origin).map(|()| Self)
+    }
+}
 
 /// May a request that a cookie authenticates act? Safe methods always; others only when the browser says that our
 /// own pages made them: `Sec-Fetch-Site: same-origin` (or `none`: typed by the person), else an `Origin` equal to
@@ -15,7 +31,7 @@ pub fn cross_origin(request: &HeaderMap, method: &Method, own_origin: &str) -> R
     }
     let same = match (request.get("sec-fetch-site"), request.get(header::ORIGIN)) {
         (Some(site), _) => site == "same-origin" || site == "none",
-        (None, Some(origin)) => origin.to_str().is_ok_and(|origin| origin.eq_ignore_ascii_case(own_origin)),
+        (None, Some(origin)) => origin.to_str().is_ok_and(|origin| !own_origin.is_empty() && origin.eq_ignore_ascii_case(own_origin)),
         (None, None) => false,
     };
     if same { Ok(()) } else { Err(Problem::of(&CROSS_ORIGIN)) }

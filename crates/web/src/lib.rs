@@ -16,12 +16,12 @@ mod text;
 pub use baluarte_kernel::Locale;
 pub use http::StatusCode;
 
-pub use cross_origin::cross_origin;
+pub use cross_origin::{SameOrigin, cross_origin};
 pub use extract::{Admin, BodyTrouble, Caller, Form, Json, Path, Query, SignedIn};
 pub use fallback::{method_not_allowed, not_found};
 pub use invalid::Invalid;
 pub use negotiate::{LANGUAGE_COOKIE, cookie, locale_of, prefers_html};
-pub use page::page_headers;
+pub use page::{Catalogue, Page, Visit, asset_url, page_routes};
 pub use problem::{FieldError, Problem, ProblemDoc, RenderContext};
 pub use return_to::ReturnTo;
 pub use site::{Site, WebConfig};

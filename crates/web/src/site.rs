@@ -33,19 +33,34 @@ impl WebConfig {
     }
 }
 
-/// Brand and addresses. Cheap to clone.
+/// Brand and addresses; the server puts it into the extensions of every request. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Site {
     pub brand: Arc<str>,
     /// Empty, or where people get help.
     pub support: Arc<str>,
-    /// Where our own pages and their style live: empty for the same host, else the origin of `server.own_host`.
-    pub origin: Arc<str>,
+    /// The origin that people reach us under (`https://shop.example`): forms from elsewhere are refused.
+    pub own_origin: Arc<str>,
+    /// In front of the addresses of style and images: empty where pages and files share a host.
+    pub assets_origin: Arc<str>,
 }
 
 impl Site {
-    pub fn new(config: &WebConfig, origin: &str) -> Self {
-        Self { brand: config.brand.trim().into(), support: config.support.as_str().into(), origin: origin.into() }
+    /// `own_origin` is the origin of the public URL, without a slash at the end.
+    pub fn new(config: &WebConfig, own_origin: &str) -> Self {
+        Self {
+            brand: config.brand.trim().into(),
+            support: config.support.as_str().into(),
+            own_origin: own_origin.into(),
+            assets_origin: "".into(),
+        }
+    }
+
+    /// For error pages on the gateway's hosts when our own pages answer only on `server.own_host`.
+    #[must_use]
+    pub fn with_assets_at(mut self, origin: &str) -> Self {
+        self.assets_origin = origin.into();
+        self
     }
 }
 

@@ -48,16 +48,18 @@ struct Body<'a> {
 /// Status, headers and body of the answer. Needs no router and no state: the edge calls it too.
 pub fn render(problem: &Problem, cx: &RenderContext<'_>) -> (StatusCode, HeaderMap, Bytes) {
     let mut headers = problem.headers.clone();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::VARY, HeaderValue::from_static("accept, accept-language, cookie"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let body = if cx.prefers_html {
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-        headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(cx.locale.tag()));
-        page::page_headers(&mut headers, cx.site);
+        page::page_headers(&mut headers, cx.site, cx.locale);
         page::error_page(problem, cx).into()
     } else {
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        for (name, value) in [
+            (header::CONTENT_TYPE, "application/problem+json"),
+            (header::CACHE_CONTROL, "no-store"),
+            (header::VARY, "accept, accept-language, cookie"),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
         let body = Body {
             r#type: format!("/problems/{}", problem.code),
             code: problem.code,

@@ -1,0 +1,42 @@
+// Comforts for browsers with JavaScript; every page works without.
+(() => {
+  "use strict";
+  for (const box of document.querySelectorAll(".secret")) {
+    const input = box.querySelector("input");
+    const button = document.createElement("button");
+    button.type = "button";
+    const paint = () => {
+      const shown = input.type === "text";
+      button.textContent = shown ? box.dataset.hide : box.dataset.show;
+      button.setAttribute("aria-label", button.textContent + " (" + box.dataset.label + ")");
+    };
+    button.addEventListener("click", () => {
+      input.type = input.type === "text" ? "password" : "text";
+      paint();
+      input.focus();
+    });
+    paint();
+    box.append(button);
+    input.form?.addEventListener("submit", () => { input.type = "password"; });
+  }
+  for (const form of document.querySelectorAll('form[method="post"]')) {
+    form.addEventListener("submit", (event) => {
+      if (form.dataset.sent) { event.preventDefault(); return; }
+      form.dataset.sent = "yes";
+      event.submitter?.setAttribute("aria-busy", "true");
+    });
+  }
+  addEventListener("pageshow", () => {
+    for (const form of document.querySelectorAll("form[data-sent]")) {
+      delete form.dataset.sent;
+      for (const button of form.querySelectorAll("[aria-busy]")) button.removeAttribute("aria-busy");
+    }
+  });
+  for (const time of document.querySelectorAll("time[datetime]")) {
+    const at = new Date(time.dateTime);
+    if (!Number.isNaN(at.getTime())) {
+      time.textContent = at.toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+    }
+  }
+  document.querySelector("[data-focus]")?.focus();
+})();

@@ -1,0 +1,53 @@
+//! A problem as people see it.
+
+use askama::Template;
+use http::{StatusCode, header};
+
+use super::{Page, Words, asset_url};
+use crate::{Problem, RenderContext, fill};
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorPage<'a> {
+    t: &'static Words,
+    origin: &'a str,
+    icon: &'a str,
+    status: u16,
+    title: &'a str,
+    explanation: &'a str,
+    remedy: &'a str,
+    wait: Option<String>,
+    sign_in: bool,
+    request_id: &'a str,
+    code: &'a str,
+}
+
+/// What is shown never contains `detail`: it is English, and made for programs.
+pub(crate) fn error_page(problem: &Problem, cx: &RenderContext<'_>) -> String {
+    let t = Words::of(cx.locale);
+    let (title, explanation, remedy) = match problem.doc {
+        Some(doc) => (doc.title.get(cx.locale), doc.explanation.get(cx.locale), doc.remedy.get(cx.locale)),
+        None => match problem.status {
+            _ if problem.upstream => (t.any_upstream, t.any_upstream_more, ""),
+            StatusCode::TOO_MANY_REQUESTS => (t.any_too_many, t.any_too_many_more, ""),
+            status if status.is_server_error() => (t.any_server, t.any_server_more, ""),
+            _ => (t.any_client, t.any_client_more, ""),
+        },
+    };
+    let wait = problem.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()).map(|seconds| fill(t.wait, &[seconds]));
+    let content = ErrorPage {
+        t,
+        origin: &cx.site.assets_origin,
+        icon: asset_url("icon.svg"),
+        status: problem.status.as_u16(),
+        title,
+        explanation,
+        remedy,
+        wait,
+        sign_in: problem.status == StatusCode::UNAUTHORIZED,
+        request_id: cx.request_id,
+        code: problem.code,
+    };
+    // Rendering into memory fails only if a template's own code does, and these have none.
+    Page::new(cx.site, cx.locale, None, title, true).render(&content).unwrap_or_else(|_| title.to_owned())
+}
