@@ -8,6 +8,8 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use crate::UpstreamBody;
+
 /// Why a body ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
@@ -61,6 +63,8 @@ impl Body for RequestBody {
 pub enum ResponseBody {
     Empty,
     Full(Bytes),
+    /// From an upstream, over a connection of this core's pool.
+    Upstream(UpstreamBody),
     /// From the app on the control runtime, or a file being read.
     Boxed(Pin<Box<dyn Body<Data = Bytes, Error = BodyError>>>),
 }
@@ -77,6 +81,7 @@ impl Body for ResponseBody {
                 *this = Self::Empty;
                 Poll::Ready(if bytes.is_empty() { None } else { Some(Ok(Frame::data(bytes))) })
             }
+            Self::Upstream(body) => Pin::new(body).poll_frame(cx),
             Self::Boxed(body) => body.as_mut().poll_frame(cx),
         }
     }
@@ -84,6 +89,7 @@ impl Body for ResponseBody {
         match self {
             Self::Empty => true,
             Self::Full(bytes) => bytes.is_empty(),
+            Self::Upstream(body) => body.is_end_stream(),
             Self::Boxed(body) => body.is_end_stream(),
         }
     }
@@ -91,6 +97,7 @@ impl Body for ResponseBody {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Upstream(body) => body.size_hint(),
             Self::Boxed(body) => body.size_hint(),
         }
     }

@@ -1,5 +1,23 @@
 #![doc = include_str!("../README.md")]
 
+mod answer;
 mod body;
+mod connect;
+mod error;
+mod gate;
+mod headers;
+mod health;
+mod outgoing;
+mod pool;
+mod tls;
+mod tunnel;
+mod upstream;
 
+pub use answer::UpstreamBody;
 pub use body::{BodyError, RequestBody, ResponseBody};
+pub use error::{ClientFault, ProxyError};
+pub use headers::{Origin, Prepared, prepare};
+pub use health::watch;
+pub use pool::Pool;
+pub use tls::TlsClient;
+pub use upstream::{BadAddress, ServerAddress, Upstream, UpstreamSpec};

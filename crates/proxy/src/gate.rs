@@ -1,0 +1,91 @@
+//! How many requests may be under way to one upstream, over all cores, and how many may wait for a place.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::Notify;
+
+use crate::upstream::Upstream;
+
+#[derive(Debug)]
+pub(crate) struct Gate {
+    max: usize,
+    max_waiting: usize,
+    inside: AtomicUsize,
+    waiting: AtomicUsize,
+    left: Notify,
+}
+
+impl Gate {
+    pub(crate) fn new(max: usize, max_waiting: usize) -> Self {
+        Self { max, max_waiting, inside: AtomicUsize::new(0), waiting: AtomicUsize::new(0), left: Notify::new() }
+    }
+
+    pub(crate) fn inside(&self) -> usize {
+        self.inside.load(Ordering::Relaxed)
+    }
+
+    fn try_enter(&self) -> bool {
+        self.inside.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |inside| (inside < self.max).then_some(inside + 1)).is_ok()
+    }
+
+    fn leave(&self) {
+        self.inside.fetch_sub(1, Ordering::SeqCst);
+        // Whoever counts themselves as waiting looks at `inside` again before sleeping, so nobody sleeps through this.
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.left.notify_one();
+        }
+    }
+
+    async fn wait(&self) -> bool {
+        if self.waiting.fetch_add(1, Ordering::SeqCst) >= self.max_waiting {
+            self.waiting.fetch_sub(1, Ordering::SeqCst);
+            return false;
+        }
+        let _waiter = Waiter(self);
+        loop {
+            let left = self.left.notified();
+            if self.try_enter() {
+                return true;
+            }
+            left.await;
+        }
+    }
+}
+
+struct Waiter<'a>(&'a Gate);
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
+        // This one may have taken the only wake-up and gone away instead of entering: pass it on.
+        if self.0.waiting.load(Ordering::SeqCst) > 0 && self.0.inside() < self.0.max {
+            self.0.left.notify_one();
+        }
+    }
+}
+
+/// A place at an upstream; given back when dropped.
+pub(crate) struct Place {
+    upstream: Arc<Upstream>,
+}
+
+impl Place {
+    /// `None`: all places and all waiting places are taken, or none became free in time.
+    pub(crate) async fn take(upstream: &Arc<Upstream>, patience: Duration) -> Option<Self> {
+        let gate = &upstream.gate;
+        let entered = gate.try_enter() || tokio::time::timeout(patience, gate.wait()).await.unwrap_or(false);
+        entered.then(|| Self { upstream: Arc::clone(upstream) })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.upstream.gate.leave();
+    }
+}

@@ -1,0 +1,253 @@
+//! Header hygiene in both directions: what concerns one connection only, what a client may not claim, and what we add.
+
+use std::{
+    fmt::Write as _,
+    net::{IpAddr, SocketAddr},
+};
+
+use baluarte_kernel::Scheme;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header, uri::PathAndQuery};
+use http_body::Body;
+use hyper::upgrade::OnUpgrade;
+
+use crate::RequestBody;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// Where a request came from, for `X-Forwarded-*` and `Forwarded`.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    pub client_ip: IpAddr,
+    /// The connected peer, if its own `X-Forwarded-For` and `Forwarded` may be believed.
+    pub trusted_peer: Option<IpAddr>,
+    pub scheme: Scheme,
+    pub host: &'a str,
+}
+
+/// A request that is fit to be forwarded: what [`prepare`] found out and took off.
+pub struct Prepared {
+    pub(crate) upgrade: Option<Upgrade>,
+}
+
+pub(crate) struct Upgrade {
+    pub(crate) client: OnUpgrade,
+}
+
+/// Takes off what concerns the client's connection only, what `is_private` names (in any spelling that an app's gateway
+/// interface may fold into the same variable: `Remote_User`, `Remote.User`), and what a client may not claim about the way it
+/// came; then says where it came from. What the caller sets afterwards goes to the upstream as it is.
+pub fn prepare(request: &mut Request<RequestBody>, origin: &Origin<'_>, is_private: impl Fn(&str) -> bool) -> Prepared {
+    let switches = request.version() == Version::HTTP_11 && request.body().is_end_stream() && asks_for_upgrade(request.headers());
+    let upgrade = switches.then(|| Upgrade { client: hyper::upgrade::on(&mut *request) });
+    let protocol = if switches { request.headers().get(header::UPGRADE).cloned() } else { None };
+    let chain = origin.trusted_peer.map(|peer| chain(request.headers(), origin.client_ip, peer));
+    let wants_trailers = clean(request.headers_mut(), |name| is_claim(name, origin.trusted_peer.is_some()) || is_private(name));
+
+    let headers = request.headers_mut();
+    if wants_trailers {
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
+    }
+    if let Some(protocol) = protocol {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(header::UPGRADE, protocol);
+    }
+    join_cookies(headers);
+    say_origin(headers, origin, chain.as_deref());
+
+    *request.version_mut() = Version::HTTP_11;
+    if request.uri().scheme().is_some() || request.uri().authority().is_some() {
+        let target = request.uri().path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+        *request.uri_mut() = target.into();
+    }
+    Prepared { upgrade }
+}
+
+/// Why an answer's head contradicts itself; `None`: it does not.
+pub(crate) fn contradiction<B>(answer: &Response<B>, upgrade_asked: bool) -> Option<&'static str> {
+    if answer.status() == StatusCode::SWITCHING_PROTOCOLS && !upgrade_asked {
+        return Some("101 although no upgrade was asked for");
+    }
+    let mut lengths = answer.headers().get_all(header::CONTENT_LENGTH).iter();
+    let length = lengths.next();
+    if lengths.next().is_some() || length.is_some_and(|value| value.as_bytes().contains(&b',')) {
+        return Some("more than one Content-Length");
+    }
+    let mut codings = answer.headers().get_all(header::TRANSFER_ENCODING).iter();
+    if let Some(coding) = codings.next() {
+        if length.is_some() {
+            return Some("both Content-Length and Transfer-Encoding");
+        }
+        if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+            return Some("an unknown Transfer-Encoding");
+        }
+    }
+    None
+}
+
+/// Takes off what concerns the upstream's connection only.
+pub(crate) fn clean_answer<B>(answer: &mut Response<B>) {
+    clean(answer.headers_mut(), |_| false);
+    if answer.status() == StatusCode::NO_CONTENT {
+        // RFC 9110, 8.6: there must be none, and some apps send one.
+        answer.headers_mut().remove(header::CONTENT_LENGTH);
+    }
+    *answer.version_mut() = Version::HTTP_11;
+}
+
+pub(crate) fn is_idempotent(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE | Method::TRACE)
+}
+
+/// Whatever claims to know the way a request came, or which address it had before.
+fn is_claim(name: &str, from_trusted_peer: bool) -> bool {
+    match name {
+        "forwarded" | "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host" => true,
+        // Some frameworks route by these instead of the request line, which would go around the route's access rule.
+        "x-original-url" | "x-rewrite-url" | "x-original-uri" => true,
+        "x-real-ip" | "x-client-ip" | "x-cluster-client-ip" | "true-client-ip" => !from_trusted_peer,
+        _ => !from_trusted_peer && name.starts_with("x-forwarded-"),
+    }
+}
+
+fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+            | "http2-settings"
+            // hyper asks the client for its body as soon as we read it, which is when the upstream gets it.
+            | "expect"
+    )
+}
+
+/// One walk over the names; removals only where there is something to remove. True: the client can take trailers.
+fn clean(headers: &mut HeaderMap, is_unwanted: impl Fn(&str) -> bool) -> bool {
+    let mut unwanted: Vec<HeaderName> = Vec::new();
+    let mut connection = false;
+    let mut te = false;
+    for name in headers.keys() {
+        let text = name.as_str();
+        connection |= text == "connection";
+        te |= text == "te";
+        if is_hop_by_hop(text) || is_unwanted(&folded(text)) {
+            unwanted.push(name.clone());
+        }
+    }
+    let wants_trailers = te && has_token(headers, &header::TE, "trailers");
+    if connection {
+        for value in headers.get_all(header::CONNECTION) {
+            unwanted.extend(tokens(value).filter_map(|token| HeaderName::from_bytes(token.as_bytes()).ok()));
+        }
+    }
+    for name in unwanted {
+        headers.remove(name);
+    }
+    wants_trailers
+}
+
+/// The name as a CGI-like interface would see it: `Remote_User` and `Remote.User` become the variable of `Remote-User`.
+fn folded(name: &str) -> std::borrow::Cow<'_, str> {
+    if name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+        return name.into();
+    }
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect::<String>().into()
+}
+
+fn asks_for_upgrade(headers: &HeaderMap) -> bool {
+    headers.get(header::UPGRADE).is_some_and(|protocol| {
+        // HTTP/2 inside an upgraded connection would pass every rule by.
+        let protocol = protocol.as_bytes();
+        !protocol.is_empty() && !protocol.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"h2c")) && !protocol.contains(&b',')
+    }) && has_token(headers, &header::CONNECTION, "upgrade")
+}
+
+fn has_token(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
+    headers.get_all(name).iter().flat_map(tokens).any(|token| {
+        let token = token.split(';').next().unwrap_or_default().trim();
+        token.eq_ignore_ascii_case(wanted)
+    })
+}
+
+fn tokens(value: &HeaderValue) -> impl Iterator<Item = &str> {
+    value.to_str().unwrap_or_default().split(',').map(str::trim).filter(|token| !token.is_empty())
+}
+
+/// HTTP/2 clients may send one `Cookie` field per cookie (RFC 9113, 8.2.3); HTTP/1.1 knows one field only.
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut cookies = headers.get_all(header::COOKIE).iter();
+    if cookies.next().is_none() || cookies.next().is_none() {
+        return;
+    }
+    let all: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&all.join(&b"; "[..])) {
+        headers.insert(header::COOKIE, joined);
+    }
+}
+
+/// `X-Forwarded-For` as it goes on from a trusted peer: what that peer vouches for (from the client's address on), and the peer.
+fn chain(headers: &HeaderMap, client: IpAddr, peer: IpAddr) -> Vec<IpAddr> {
+    let came: Vec<IpAddr> = headers.get_all(&X_FORWARDED_FOR).iter().flat_map(tokens).filter_map(address).collect();
+    let known = came.iter().rposition(|ip| *ip == client).map_or(&[][..], |at| &came[at..]);
+    let mut chain = if known.is_empty() { vec![client] } else { known.to_vec() };
+    if chain != [peer] {
+        chain.push(peer);
+    }
+    chain
+}
+
+/// `192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1`, `[2001:db8::1]:4711`
+fn address(text: &str) -> Option<IpAddr> {
+    text.parse()
+        .ok()
+        .or_else(|| text.parse::<SocketAddr>().ok().map(|socket| socket.ip()))
+        .or_else(|| text.trim_matches(['[', ']']).parse().ok())
+}
+
+fn say_origin(headers: &mut HeaderMap, origin: &Origin<'_>, chain: Option<&[IpAddr]>) {
+    let host = match headers.get(header::HOST) {
+        Some(host) if host.as_bytes() == origin.host.as_bytes() => Some(host.clone()),
+        _ => HeaderValue::from_str(origin.host).ok().filter(|host| !host.is_empty()),
+    };
+    let client = [origin.client_ip];
+    let chain = chain.unwrap_or(&client);
+
+    // One buffer for both: "192.0.2.1" and `for=192.0.2.1;host="app.example";proto=https`.
+    let mut text = String::with_capacity(96);
+    for (n, ip) in chain.iter().enumerate() {
+        let _ = write!(text, "{}{ip}", if n == 0 { "" } else { ", " });
+    }
+    let addresses = text.len();
+    for (n, ip) in chain.iter().enumerate() {
+        let _ = match ip {
+            IpAddr::V4(v4) => write!(text, "{}for={v4}", if n == 0 { "" } else { ", " }),
+            IpAddr::V6(v6) => write!(text, "{}for=\"[{v6}]\"", if n == 0 { "" } else { ", " }),
+        };
+        if n == 0 {
+            if host.is_some() && !origin.host.contains(['"', '\\']) {
+                let _ = write!(text, ";host=\"{}\"", origin.host);
+            }
+            let _ = write!(text, ";proto={}", origin.scheme.as_str());
+        }
+    }
+    let text = bytes::Bytes::from(text);
+    if let Ok(value) = HeaderValue::from_maybe_shared(text.slice(..addresses)) {
+        headers.insert(X_FORWARDED_FOR, value);
+    }
+    if let Ok(value) = HeaderValue::from_maybe_shared(text.slice(addresses..)) {
+        headers.insert(header::FORWARDED, value);
+    }
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(origin.scheme.as_str()));
+    if let Some(host) = host {
+        headers.insert(X_FORWARDED_HOST, host.clone());
+        headers.insert(header::HOST, host);
+    }
+}
