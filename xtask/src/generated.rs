@@ -1,0 +1,36 @@
+//! Files that the binary writes about itself: committed, compared, never edited.
+
+use std::fs;
+
+use anyhow::{Result, bail};
+
+use crate::run::{cargo, command, output, root, run, target};
+
+/// File, and the command that prints it.
+const FILES: &[(&str, &[&str])] =
+    &[("openapi.json", &["openapi"]), ("baluarte.example.toml", &["config", "example"]), ("docs/errors.md", &["docs", "errors"])];
+
+pub(crate) fn write() -> Result<()> {
+    for (file, text) in texts()? {
+        fs::write(root().join(file), text)?;
+        eprintln!("wrote {file}");
+    }
+    Ok(())
+}
+
+pub(crate) fn compare() -> Result<()> {
+    let stale: Vec<&str> = texts()?
+        .into_iter()
+        .filter(|(file, text)| fs::read_to_string(root().join(file)).map_or(true, |committed| committed != *text))
+        .map(|(file, _)| file)
+        .collect();
+    if !stale.is_empty() {
+        bail!("not what the code says any more: {}; run `cargo xtask gen` and commit the result", stale.join(", "));
+    }
+    Ok(())
+}
+
+fn texts() -> Result<Vec<(&'static str, String)>> {
+    run(&mut cargo(&["build", "--quiet", "--package", "baluarte-server", "--bin", "baluarte"]))?;
+    FILES.iter().map(|(file, args)| Ok((*file, output(&mut command(target().join("debug/baluarte"), args))?))).collect()
+}
