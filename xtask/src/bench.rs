@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// The peers and the load generator; nginx is the upstream too.
-const PROGRAMS: &[(&str, &str)] = &[("nginx", "nginx-light"), ("haproxy", "haproxy"), ("wrk", "wrk"), ("taskset", "util-linux")];
+const PROGRAMS: &[(&str, &str)] = &[("nginx", "nginx"), ("haproxy", "haproxy"), ("wrk", "wrk"), ("taskset", "util-linux")];
 
 pub(crate) fn bench(args: &[String]) -> Result<()> {
     debian_packages(PROGRAMS)?;

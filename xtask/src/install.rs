@@ -9,7 +9,7 @@ use crate::run::{cargo, command, env, find, output, root, run, target};
 /// Programs the tests start, and the Debian packages they come from.
 const PROGRAMS: &[(&str, &str)] = &[
     ("redis-server", "redis-server"),
-    ("nginx", "nginx-light"),
+    ("nginx", "nginx"),
     ("caddy", "caddy"),
     ("chromium", "chromium"),
     ("chromedriver", "chromium-driver"),
@@ -19,7 +19,7 @@ const PROGRAMS: &[(&str, &str)] = &[
 ];
 
 /// Apps nobody here wrote, and what the Python example needs.
-const PYTHON_PACKAGES: &str = "xtask/real-apps.txt";
+const PYTHON_PACKAGES: &str = "xtask/requirements.txt";
 
 /// Folders with a `package-lock.json`.
 const NODE_FOLDERS: &[&str] = &["e2e", "examples/node"];
@@ -72,7 +72,7 @@ fn cargo_home_bin(name: &str) -> Option<PathBuf> {
     Some(home.join("bin").join(name))
 }
 
-/// `target/real-apps`, with what `xtask/real-apps.txt` pins.
+/// `target/real-apps`, with what `xtask/requirements.txt` pins.
 fn python_environment() -> Result<()> {
     let folder = python_folder();
     let wanted = std::fs::read_to_string(root().join(PYTHON_PACKAGES))?;
