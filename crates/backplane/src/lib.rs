@@ -1,33 +1,31 @@
 #![doc = include_str!("../README.md")]
 
+mod config;
+mod gcra;
+mod lease;
+mod local;
+mod redis;
+mod table;
+mod topics;
+
 use std::time::Duration;
 
-use baluarte_kernel::{Clock, Findings, Secret, Timestamp};
-use serde::{Deserialize, Serialize};
+use baluarte_kernel::{Clock, Timestamp};
 use tokio::sync::watch;
 
-/// `[cluster]`
-#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct ClusterConfig {
-    /// `redis://…` or `rediss://…` (TLS): for several replicas on PostgreSQL. Empty: this process is alone.
-    pub redis_url: Secret,
-    /// In front of every key, so that several installations may share one Redis.
-    pub redis_prefix: String,
-}
+pub use self::{
+    config::ClusterConfig,
+    gcra::{Decision, MAX_WANTS, Quota, Taken, TakenList, Want},
+    lease::Lease,
+    local::Local,
+    redis::Redis,
+    topics::{Hint, Subscription},
+};
 
-impl Default for ClusterConfig {
-    fn default() -> Self {
-        Self { redis_url: Secret::default(), redis_prefix: "baluarte:".to_owned() }
-    }
-}
+/// The longest payload of a publication, in bytes.
+pub const MAX_PAYLOAD: usize = 64 * 1024;
 
-impl ClusterConfig {
-    /// The form of the address and of the prefix; nothing is contacted.
-    pub fn validate(&self, _findings: &mut Findings) {}
-}
-
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BackplaneError {
     #[error("Redis is not reachable")]
     Unavailable,
@@ -41,129 +39,13 @@ pub enum BackplaneError {
     TooLarge,
 }
 
-/// The longest payload of a publication, in bytes.
-pub const MAX_PAYLOAD: usize = 64 * 1024;
-/// The most wants in one call of `take`.
-pub const MAX_WANTS: usize = 8;
-
-/// How often something may happen: `burst` at once, then one every `interval`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Quota {
-    /// Time in which one unit comes back, in microseconds.
-    pub interval_us: u64,
-    /// Units that may be spent at once; at least one.
-    pub burst: u32,
-}
-
-/// One bucket that a request wants to take from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Want<'a> {
-    /// Which limit, in words fit for a Redis key: `login`.
-    pub limit: &'a str,
-    /// Whose bucket: a 128-bit digest of the subject.
-    pub subject: u128,
-    pub quota: Quota,
-    pub cost: u32,
-}
-
-/// What became of one want.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Taken {
-    /// Units left after this decision.
-    pub remaining: u32,
-    /// Until the bucket is full again.
-    pub reset: Duration,
-    /// Zero when this want alone would have been granted; otherwise when to try again.
-    pub retry_after: Duration,
-}
-
-/// All wants granted, or nothing debited at all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Decision {
-    pub granted: bool,
-    /// One for each want, in order.
-    pub taken: TakenList,
-}
-
-/// As many as there were wants, without an allocation. Read it as a slice.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct TakenList {
-    len: u8,
-    items: [Taken; MAX_WANTS],
-}
-
-impl std::ops::Deref for TakenList {
-    type Target = [Taken];
-    fn deref(&self) -> &[Taken] {
-        &self.items[..usize::from(self.len)]
-    }
-}
-
-impl PartialEq for TakenList {
-    fn eq(&self, other: &Self) -> bool {
-        **self == **other
-    }
-}
-impl Eq for TakenList {}
-
-/// What a subscriber hears.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Hint {
-    Message(Vec<u8>),
-    /// Something may have been missed (lag, or a lost connection came back): read the database again.
-    Gap,
-}
-
+/// Whether other replicas can be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
     /// One process, nothing to reach.
     Local,
     Connected,
     Disconnected,
-}
-
-/// Hints between replicas. The database stays the truth: losing every message costs latency, never data.
-/// May be used from any runtime: its own work runs on the runtime it was made on.
-#[derive(Debug, Clone)]
-pub enum Backplane {
-    Local(Local),
-    Redis(Redis),
-}
-
-#[derive(Debug, Clone)]
-pub struct Local {}
-#[derive(Debug, Clone)]
-pub struct Redis {}
-
-#[derive(Debug)]
-pub struct Subscription {}
-
-impl Subscription {
-    /// The next hint; pending for ever when nobody can publish any more.
-    pub async fn next(&mut self) -> Hint {
-        unimplemented!("backplane")
-    }
-}
-
-/// Held by one replica at a time; lost when not renewed in time.
-#[derive(Debug)]
-pub struct Lease {}
-
-impl Lease {
-    /// Still ours, as far as this process can tell without asking.
-    pub fn is_held(&self) -> bool {
-        unimplemented!("backplane")
-    }
-
-    /// Another full term; false when it was lost in the meantime.
-    pub async fn renew(&mut self) -> Result<bool, BackplaneError> {
-        unimplemented!("backplane")
-    }
-
-    /// Gives it back at once. Dropping does the same in the background.
-    pub async fn release(self) -> Result<(), BackplaneError> {
-        unimplemented!("backplane")
-    }
 }
 
 /// Since the process began; all zero when alone.
@@ -180,56 +62,111 @@ pub struct Stats {
     pub received: u64,
 }
 
+/// Hints between replicas. The database stays the truth: losing every message costs latency, never data.
+/// May be used from any runtime: its own work runs on the runtime it was made on.
+#[derive(Debug, Clone)]
+pub enum Backplane {
+    Local(Local),
+    Redis(Redis),
+}
+
 impl Backplane {
-    /// Alone or with Redis, as configured. Does not fail when Redis is away: it keeps trying.
-    pub async fn connect(_config: &ClusterConfig, _clock: Clock) -> Result<Self, BackplaneError> {
-        unimplemented!("backplane")
+    /// Alone or with Redis, as configured. Does not fail when Redis is away: it keeps trying, and start-up goes on after
+    /// a quarter of a second. The current runtime does all the work from now on, so it must outlive the backplane.
+    pub async fn connect(config: &ClusterConfig, clock: Clock) -> Result<Self, BackplaneError> {
+        if config.redis_url.is_empty() { Ok(Self::local(clock)) } else { Redis::connect(config, clock).await.map(Self::Redis) }
     }
 
     /// In memory, for one process and for tests.
-    pub fn local(_clock: Clock) -> Self {
-        unimplemented!("backplane")
+    pub fn local(clock: Clock) -> Self {
+        Self::Local(Local::new(clock))
     }
 
-    /// Tells every subscriber of every replica, this one included.
-    pub async fn publish(&self, _topic: &'static str, _payload: &[u8]) -> Result<(), BackplaneError> {
-        unimplemented!("backplane")
+    /// Tells every subscriber of every replica, this one included. An error means that other replicas were not told;
+    /// they will hear a gap when Redis is back.
+    pub async fn publish(&self, topic: &'static str, payload: &[u8]) -> Result<(), BackplaneError> {
+        if payload.len() > MAX_PAYLOAD {
+            return Err(BackplaneError::TooLarge);
+        }
+        match self {
+            Self::Local(local) => {
+                local.topics().deliver(topic, payload);
+                Ok(())
+            }
+            Self::Redis(redis) => redis.publish(topic, payload).await,
+        }
     }
 
-    pub fn subscribe(&self, _topic: &'static str) -> Subscription {
-        unimplemented!("backplane")
+    /// Hears what is published from now on.
+    pub fn subscribe(&self, topic: &'static str) -> Subscription {
+        match self {
+            Self::Local(local) => local.topics().subscribe(topic),
+            Self::Redis(redis) => redis.subscribe(topic),
+        }
     }
 
-    /// Takes from all buckets or from none (GCRA). In memory it answers without yielding.
-    pub async fn take(&self, _wants: &[Want<'_>]) -> Result<Decision, BackplaneError> {
-        unimplemented!("backplane")
+    /// Takes from all buckets or from none (GCRA). In memory it answers without yielding. At most `MAX_WANTS` wants,
+    /// each bucket once; more are refused.
+    pub async fn take(&self, wants: &[Want<'_>]) -> Result<Decision, BackplaneError> {
+        match self {
+            Self::Local(local) => Ok(local.take(wants)),
+            // Boxed, so that the request's future does not carry this one's size when there is no Redis.
+            Self::Redis(redis) => Box::pin(redis.take(wants)).await,
+        }
+    }
+
+    /// As `take`, judged as if it were `now`: so that tests can show that memory and Redis decide alike.
+    pub async fn take_at(&self, now: Timestamp, wants: &[Want<'_>]) -> Result<Decision, BackplaneError> {
+        match self {
+            Self::Local(local) => Ok(local.take_at(now.micros(), wants)),
+            Self::Redis(redis) => redis.take_at(&now.micros().to_string(), wants).await,
+        }
     }
 
     /// The same decision from this process's own memory, whatever the backplane: for the failure policy `local`.
-    pub fn take_local(&self, _wants: &[Want<'_>]) -> Decision {
-        unimplemented!("backplane")
+    pub fn take_local(&self, wants: &[Want<'_>]) -> Decision {
+        self.memory().take(wants)
     }
 
-    /// One holder at a time for `name`; `None` when another replica holds it.
-    pub async fn lease(&self, _name: &str, _ttl: Duration) -> Result<Option<Lease>, BackplaneError> {
-        unimplemented!("backplane")
+    /// One holder at a time for `name`; `None` when somebody, this process included, holds it.
+    pub async fn lease(&self, name: &str, ttl: Duration) -> Result<Option<Lease>, BackplaneError> {
+        match self {
+            Self::Local(local) => Ok(Lease::local(local, name, ttl)),
+            Self::Redis(redis) => Lease::redis(redis, name, ttl).await,
+        }
     }
 
     pub fn status(&self) -> Status {
-        unimplemented!("backplane")
+        match self {
+            Self::Local(_) => Status::Local,
+            Self::Redis(redis) => redis.status(),
+        }
     }
 
     /// Tells of every change of `status()`; usable from any runtime.
     pub fn status_changes(&self) -> watch::Receiver<Status> {
-        unimplemented!("backplane")
+        match self {
+            Self::Local(local) => local.status_changes(),
+            Self::Redis(redis) => redis.status_changes(),
+        }
     }
 
     /// Counters for `/metrics`.
     pub fn stats(&self) -> Stats {
-        unimplemented!("backplane")
+        match self {
+            Self::Local(_) => Stats::default(),
+            Self::Redis(redis) => redis.stats(),
+        }
     }
 
     pub fn now(&self) -> Timestamp {
-        unimplemented!("backplane")
+        self.memory().now()
+    }
+
+    fn memory(&self) -> &Local {
+        match self {
+            Self::Local(local) => local,
+            Self::Redis(redis) => redis.local(),
+        }
     }
 }
