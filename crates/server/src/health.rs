@@ -1,0 +1,143 @@
+//! May this replica take traffic, and is everything it needs there?
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{Router, extract::State, response::IntoResponse, routing::get};
+use baluarte_backplane::{Backplane, Status};
+use baluarte_component::Check;
+use baluarte_db::Db;
+use baluarte_notify::Notify;
+use baluarte_web::Json;
+use http::StatusCode;
+use serde::Serialize;
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// Answers are kept so long: many probes at once ask the database once.
+const KEPT: Duration = Duration::from_millis(500);
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Health(Arc<Inner>);
+
+struct Inner {
+    db: Db,
+    backplane: Backplane,
+    notify: Notify,
+    checks: Vec<Check>,
+    stopping: CancellationToken,
+    latest: Mutex<Option<(Instant, Findings)>>,
+}
+
+#[derive(Clone)]
+struct Findings {
+    database: bool,
+    /// Names of the components' checks that failed.
+    essential: Vec<&'static str>,
+    others: Vec<&'static str>,
+}
+
+impl Health {
+    pub(crate) fn new(db: Db, backplane: Backplane, notify: Notify, checks: Vec<Check>, stopping: CancellationToken) -> Self {
+        Self(Arc::new(Inner { db, backplane, notify, checks, stopping, latest: Mutex::new(None) }))
+    }
+
+    /// `/healthz`, `/readyz` and `/health`: asked by machines, without credentials.
+    pub(crate) fn probes(&self) -> Router {
+        Router::new()
+            .route("/healthz", get(|| async { Json(serde_json::json!({ "ok": true })) }))
+            .route("/readyz", get(readyz))
+            .route("/health", get(health))
+            .route("/api/v1/health", get(api_health))
+            .with_state(self.clone())
+    }
+
+    /// The documented ones, for the OpenAPI document.
+    pub(crate) fn documented(&self) -> OpenApiRouter {
+        OpenApiRouter::new().routes(routes!(api_health)).with_state(self.clone())
+    }
+
+    async fn look(&self) -> Findings {
+        let mut latest = self.0.latest.lock().await;
+        if let Some((at, findings)) = &*latest
+            && at.elapsed() < KEPT
+        {
+            return findings.clone();
+        }
+        let mut findings = Findings { database: self.0.db.ping().await.is_ok(), essential: Vec::new(), others: Vec::new() };
+        for check in &self.0.checks {
+            if let Err(why) = (check.run)().await {
+                tracing::warn!(target: "server", check = check.name, why, "a health check failed");
+                let list = if check.essential { &mut findings.essential } else { &mut findings.others };
+                list.push(check.name);
+            }
+        }
+        *latest = Some((Instant::now(), findings.clone()));
+        findings
+    }
+}
+
+/// 200 while this replica may take traffic: it is not stopping, and what it cannot work without is there.
+async fn readyz(State(health): State<Health>) -> impl IntoResponse {
+    let findings = health.look().await;
+    let ready = findings.database && findings.essential.is_empty() && !health.0.stopping.is_cancelled();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(serde_json::json!({ "ready": ready })))
+}
+
+#[derive(Serialize)]
+struct HealthView {
+    status: &'static str,
+    database: &'static str,
+    redis: &'static str,
+    email_configured: bool,
+    sms_configured: bool,
+}
+
+async fn health(State(health): State<Health>) -> impl IntoResponse {
+    let findings = health.look().await;
+    let redis = match health.0.backplane.status() {
+        Status::Local => "not_configured",
+        Status::Connected => "connected",
+        Status::Disconnected => "disconnected",
+    };
+    let (code, status) = if !findings.database || !findings.essential.is_empty() {
+        (StatusCode::SERVICE_UNAVAILABLE, "unhealthy")
+    } else if redis == "disconnected" || !findings.others.is_empty() {
+        (StatusCode::OK, "degraded")
+    } else {
+        (StatusCode::OK, "healthy")
+    };
+    let view = HealthView {
+        status,
+        database: if findings.database { "connected" } else { "disconnected" },
+        redis,
+        email_configured: health.0.notify.email_configured(),
+        sms_configured: false,
+    };
+    (code, Json(view))
+}
+
+/// The database's answer to one question.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ApiHealth {
+    /// `healthy` or `unhealthy`.
+    status: &'static str,
+    /// `connected` or `disconnected`.
+    database: &'static str,
+}
+
+/// Is the database there?
+#[utoipa::path(get, path = "/api/v1/health", tag = "server",
+    responses((status = 200, body = ApiHealth), (status = 503, body = ApiHealth, description = "The database does not answer")))]
+pub(crate) async fn api_health(State(health): State<Health>) -> impl IntoResponse {
+    let findings = health.look().await;
+    let (code, status, database) =
+        if findings.database { (StatusCode::OK, "healthy", "connected") } else { (StatusCode::SERVICE_UNAVAILABLE, "unhealthy", "disconnected") };
+    (code, Json(ApiHealth { status, database }))
+}

@@ -1,0 +1,244 @@
+//! What happens to every request to Baluarte's own surface, outermost first. Each step is one function below.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Request, State},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
+};
+use baluarte_kernel::{
+    Actor, AuthError, Authenticator, Clock, Credential, CredentialKind, Ctx, Entitlements, Principal, RequestMeta,
+};
+use baluarte_limits::{LimitId, Limits, Subject};
+use baluarte_web::{
+    Problem, RenderContext, Site, cookie, cross_origin, locale_of, method_not_allowed, not_found,
+    problem::{INTERNAL, UNAVAILABLE, render_response},
+};
+use futures::FutureExt as _;
+use http::{HeaderMap, HeaderValue, Method, header};
+use tokio::sync::Semaphore;
+use tracing::Instrument as _;
+
+/// What the steps work with. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Stack(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) site: Site,
+    pub(crate) clock: Clock,
+    pub(crate) authenticator: Arc<dyn Authenticator>,
+    pub(crate) entitlements: Arc<dyn Entitlements>,
+    pub(crate) limits: Limits,
+    pub(crate) anonymous_limit: Option<LimitId>,
+    pub(crate) user_limit: Option<LimitId>,
+    pub(crate) session_cookie: &'static str,
+    pub(crate) public_url: Arc<str>,
+    pub(crate) time_limit: Duration,
+    pub(crate) body_limit: usize,
+    pub(crate) in_flight: Semaphore,
+}
+
+impl Stack {
+    pub(crate) fn new(inner: Inner) -> Self {
+        Self(Arc::new(inner))
+    }
+
+    /// Puts the steps around the components' routes. `probes` are asked by machines: they skip everything that needs
+    /// the database or counts somebody's requests.
+    pub(crate) fn around(&self, routes: Router, probes: Router) -> Router {
+        let people = routes
+            .fallback(not_found)
+            .method_not_allowed_fallback(method_not_allowed)
+            // Innermost: how often may this caller ask?
+            .layer(from_fn_with_state(self.clone(), limit))
+            // A cookie acts only for our own pages.
+            .layer(from_fn_with_state(self.clone(), guard_cookies))
+            // Who is calling? Puts the `Ctx` that handlers take.
+            .layer(from_fn_with_state(self.clone(), authenticate));
+        probes
+            .method_not_allowed_fallback(method_not_allowed)
+            .merge(people)
+            // The largest body that extractors read; the edge bounds what is streamed.
+            .layer(DefaultBodyLimit::max(self.0.body_limit))
+            // How long it may take, and how many at once.
+            .layer(from_fn_with_state(self.clone(), bound))
+            // A panic is one answer with status 500, not a lost connection.
+            .layer(from_fn_with_state(self.clone(), catch_panic))
+            // Every log line beneath names the request.
+            .layer(from_fn_with_state(self.clone(), span))
+            // Outermost: a problem becomes JSON, or a page for people.
+            .layer(from_fn_with_state(self.clone(), render_problems))
+    }
+}
+
+async fn render_problems(State(Stack(stack)): State<Stack>, request: Request, next: Next) -> Response {
+    let headers = negotiation_headers(request.headers());
+    let request_id = request.extensions().get::<RequestMeta>().map_or_else(|| Arc::from(""), |meta| Arc::clone(&meta.request_id));
+    let response = next.run(request).await;
+    render_response(response, &RenderContext::of(&headers, &request_id, &stack.site))
+}
+
+/// What rendering asks about the request, which is gone by then.
+fn negotiation_headers(from: &HeaderMap) -> HeaderMap {
+    let mut kept = HeaderMap::new();
+    for name in [header::ACCEPT, header::ACCEPT_LANGUAGE, header::COOKIE] {
+        for value in from.get_all(&name) {
+            kept.append(name.clone(), value.clone());
+        }
+    }
+    kept
+}
+
+async fn span(request: Request, next: Next) -> Response {
+    let request_id = request.extensions().get::<RequestMeta>().map(|meta| Arc::clone(&meta.request_id)).unwrap_or_default();
+    let span = tracing::info_span!(target: "server", "request", %request_id, method = %request.method(), path = request.uri().path());
+    next.run(request).instrument(span).await
+}
+
+async fn catch_panic(request: Request, next: Next) -> Response {
+    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+        Ok(response) => response,
+        Err(panic) => {
+            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
+            tracing::error!(target: "server", panic = text.as_deref().unwrap_or("no text"), "a handler panicked");
+            Problem::of(&INTERNAL).into_response()
+        }
+    }
+}
+
+async fn bound(State(Stack(stack)): State<Stack>, request: Request, next: Next) -> Response {
+    let Ok(_place) = stack.in_flight.try_acquire() else {
+        return Problem::of(&UNAVAILABLE).detail("too many requests are being worked on").retry_after(Duration::from_secs(1)).into_response();
+    };
+    match tokio::time::timeout(stack.time_limit, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            tracing::warn!(target: "server", limit_ms = stack.time_limit.as_millis(), "a request took too long and was given up");
+            Problem::of(&UNAVAILABLE).detail("the request took too long").retry_after(Duration::from_secs(5)).into_response()
+        }
+    }
+}
+
+/// The presented credential was not accepted; remembered so that a 401 can say so.
+#[derive(Clone)]
+struct Rejected;
+
+async fn authenticate(State(Stack(stack)): State<Stack>, mut request: Request, next: Next) -> Response {
+    let mut actor = Actor::Anonymous;
+    let mut rejected = false;
+    if let Some(credential) = credential(request.headers(), stack.session_cookie) {
+        let bearer = matches!(credential, Credential::Bearer(_));
+        match stack.authenticator.authenticate(credential).await {
+            Ok(principal) => actor = Actor::User(principal),
+            // A stale cookie must not keep anybody from the sign-in page, nor a stale token from being refreshed.
+            Err(AuthError::Invalid | AuthError::Revoked) => rejected = bearer,
+            Err(AuthError::Unavailable) => return Problem::of(&UNAVAILABLE).retry_after(Duration::from_secs(5)).into_response(),
+        }
+    }
+    let ctx = Ctx {
+        clock: stack.clock.clone(),
+        actor,
+        locale: locale_of(request.headers()),
+        request: request.extensions().get::<RequestMeta>().cloned(),
+        user_agent: request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok()).map(|text| clip(text, 500).into()),
+    };
+    request.extensions_mut().insert(ctx);
+    if rejected {
+        request.extensions_mut().insert(Rejected);
+    }
+    let mut response = next.run(request).await;
+    if rejected && let Some(problem) = response.extensions_mut().get_mut::<Problem>() && problem.status == http::StatusCode::UNAUTHORIZED {
+        // RFC 6750: the client learns that its token was looked at, and refreshes it.
+        problem.headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""));
+    }
+    response
+}
+
+/// The header goes before the cookie: a program that sends both means the token.
+fn credential(headers: &HeaderMap, session_cookie: &str) -> Option<Credential> {
+    if let Some(value) = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok())
+        && let Some((scheme, token)) = value.split_once(' ')
+        && scheme.eq_ignore_ascii_case("bearer")
+    {
+        return Some(Credential::Bearer(token.trim().to_owned()));
+    }
+    cookie(headers, session_cookie).map(|value| Credential::SessionCookie(value.to_owned()))
+}
+
+async fn guard_cookies(State(Stack(stack)): State<Stack>, request: Request, next: Next) -> Response {
+    let Some(ctx) = request.extensions().get::<Ctx>() else { return next.run(request).await };
+    let by_cookie = matches!(&ctx.actor, Actor::User(principal) if principal.credential == CredentialKind::SessionCookie);
+    // Signing a visitor in to the attacker's account needs no cookie, only a form that another site posts.
+    let foreign_form = is_form(request.headers()) && names_another_origin(&request, &stack.public_url);
+    if (by_cookie || foreign_form)
+        && let Err(problem) = same_origin(&request, &stack.public_url)
+    {
+        return problem.into_response();
+    }
+    next.run(request).await
+}
+
+/// Our own pages are under the public URL, or under the host that the browser asked for.
+fn same_origin(request: &Request, public_url: &str) -> Result<(), Problem> {
+    let refused = cross_origin(request.headers(), request.method(), public_url);
+    match (refused, request.extensions().get::<RequestMeta>()) {
+        (Err(problem), Some(meta)) => {
+            let own = format!("{}://{}", meta.scheme.as_str(), meta.host);
+            cross_origin(request.headers(), request.method(), &own).map_err(|_| problem)
+        }
+        (result, _) => result,
+    }
+}
+
+fn names_another_origin(request: &Request, public_url: &str) -> bool {
+    let says_something = request.headers().contains_key("sec-fetch-site") || request.headers().contains_key(header::ORIGIN);
+    says_something && same_origin(request, public_url).is_err()
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
+    ["application/x-www-form-urlencoded", "multipart/form-data", "text/plain"].iter().any(|form| kind.starts_with(form))
+}
+
+async fn limit(State(Stack(stack)): State<Stack>, request: Request, next: Next) -> Response {
+    let Some((ctx, ip)) = request.extensions().get::<Ctx>().and_then(|ctx| Some((ctx, ctx.client_ip()?))) else {
+        return next.run(request).await;
+    };
+    let mut subject = Subject::anonymous(ip);
+    let wanted = match &ctx.actor {
+        Actor::User(principal) => {
+            about(principal, &stack, &mut subject);
+            stack.user_limit
+        }
+        _ if request.uri().path().starts_with("/api/v1/") => stack.anonymous_limit,
+        _ => None,
+    };
+    let Some(limit) = wanted.filter(|_| *request.method() != Method::OPTIONS) else { return next.run(request).await };
+    match stack.limits.check(&[limit], &subject).await.into_result() {
+        Ok(fields) => {
+            let mut response = next.run(request).await;
+            // A limit of the endpoint itself, such as `login`, tells more than the general one.
+            if !response.headers().contains_key("ratelimit") {
+                fields.write(response.headers_mut());
+            }
+            response
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+fn about(principal: &Principal, stack: &Inner, subject: &mut Subject<'_>) {
+    subject.user = Some(principal.user_id);
+    subject.user_rate = stack.entitlements.plan_of(principal.user_id).rate;
+}
+
+/// At most so many bytes, cut between characters.
+fn clip(text: &str, most: usize) -> &str {
+    let mut end = text.len().min(most);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
