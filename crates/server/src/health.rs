@@ -137,7 +137,10 @@ pub(crate) struct ApiHealth {
     responses((status = 200, body = ApiHealth), (status = 503, body = ApiHealth, description = "The database does not answer")))]
 pub(crate) async fn api_health(State(health): State<Health>) -> impl IntoResponse {
     let findings = health.look().await;
-    let (code, status, database) =
-        if findings.database { (StatusCode::OK, "healthy", "connected") } else { (StatusCode::SERVICE_UNAVAILABLE, "unhealthy", "disconnected") };
+    let (code, status, database) = if findings.database {
+        (StatusCode::OK, "healthy", "connected")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "unhealthy", "disconnected")
+    };
     (code, Json(ApiHealth { status, database }))
 }

@@ -1,6 +1,15 @@
 #![doc = include_str!("../README.md")]
 
+mod app;
 mod cli;
+mod components;
 pub mod config;
+mod doors;
+mod health;
+mod private;
+mod serve;
+mod stack;
+mod start;
+mod surface;
 
 pub use cli::main;

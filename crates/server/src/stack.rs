@@ -4,14 +4,15 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, Request, State},
-    middleware::{Next, from_fn_with_state},
+    extract::{DefaultBodyLimit, MatchedPath, Request, State},
+    middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
 };
 use baluarte_kernel::{
-    Actor, AuthError, Authenticator, Clock, Credential, CredentialKind, Ctx, Entitlements, Principal, RequestMeta,
+    Actor, AuthError, Authenticator, Clock, Credential, CredentialKind, Ctx, Entitlements, Principal, RequestMeta, UserId,
 };
 use baluarte_limits::{LimitId, Limits, Subject};
+use baluarte_telemetry::{AccessNote, Surface};
 use baluarte_web::{
     Problem, RenderContext, Site, cookie, cross_origin, locale_of, method_not_allowed, not_found,
     problem::{INTERNAL, UNAVAILABLE, render_response},
@@ -34,7 +35,6 @@ pub(crate) struct Inner {
     pub(crate) anonymous_limit: Option<LimitId>,
     pub(crate) user_limit: Option<LimitId>,
     pub(crate) session_cookie: &'static str,
-    pub(crate) public_url: Arc<str>,
     pub(crate) time_limit: Duration,
     pub(crate) body_limit: usize,
     pub(crate) in_flight: Semaphore,
@@ -54,7 +54,7 @@ impl Stack {
             // Innermost: how often may this caller ask?
             .layer(from_fn_with_state(self.clone(), limit))
             // A cookie acts only for our own pages.
-            .layer(from_fn_with_state(self.clone(), guard_cookies))
+            .layer(from_fn(guard_cookies))
             // Who is calling? Puts the `Ctx` that handlers take.
             .layer(from_fn_with_state(self.clone(), authenticate));
         probes
@@ -65,19 +65,36 @@ impl Stack {
             // How long it may take, and how many at once.
             .layer(from_fn_with_state(self.clone(), bound))
             // A panic is one answer with status 500, not a lost connection.
-            .layer(from_fn_with_state(self.clone(), catch_panic))
+            .layer(from_fn(catch_panic))
             // Every log line beneath names the request.
-            .layer(from_fn_with_state(self.clone(), span))
+            .layer(from_fn(span))
+            // Tells the access log what only the app knows.
+            .layer(from_fn(note))
             // Outermost: a problem becomes JSON, or a page for people.
             .layer(from_fn_with_state(self.clone(), render_problems))
     }
 }
 
-async fn render_problems(State(Stack(stack)): State<Stack>, request: Request, next: Next) -> Response {
+async fn render_problems(State(Stack(stack)): State<Stack>, mut request: Request, next: Next) -> Response {
+    let site = site_for(&stack.site, &request);
+    request.extensions_mut().insert(site.clone());
     let headers = negotiation_headers(request.headers());
     let request_id = request.extensions().get::<RequestMeta>().map_or_else(|| Arc::from(""), |meta| Arc::clone(&meta.request_id));
     let response = next.run(request).await;
-    render_response(response, &RenderContext::of(&headers, &request_id, &stack.site))
+    render_response(response, &RenderContext::of(&headers, &request_id, &site))
+}
+
+/// Our own pages are under the public URL, or under the very host that the browser asked for: a page of another site
+/// cannot make it ask for that host under that origin.
+fn site_for(site: &Site, request: &Request) -> Site {
+    let mut site = site.clone();
+    if let Some(meta) = request.extensions().get::<RequestMeta>() {
+        let asked = format!("{}://{}", meta.scheme.as_str(), meta.host);
+        if request.headers().get(header::ORIGIN).is_some_and(|origin| origin.as_bytes().eq_ignore_ascii_case(asked.as_bytes())) {
+            site.own_origin = asked.into();
+        }
+    }
+    site
 }
 
 /// What rendering asks about the request, which is gone by then.
@@ -89,6 +106,20 @@ fn negotiation_headers(from: &HeaderMap) -> HeaderMap {
         }
     }
     kept
+}
+
+async fn note(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let found = response.extensions_mut().remove::<Found>().unwrap_or_default();
+    response.extensions_mut().insert(AccessNote { surface: Surface::App, route: found.route, user_id: found.user, upstream: None });
+    response
+}
+
+/// What the inner steps found out about a request, on its way to the access log.
+#[derive(Debug, Clone, Default)]
+struct Found {
+    route: Option<Arc<str>>,
+    user: Option<UserId>,
 }
 
 async fn span(request: Request, next: Next) -> Response {
@@ -110,7 +141,10 @@ async fn catch_panic(request: Request, next: Next) -> Response {
 
 async fn bound(State(Stack(stack)): State<Stack>, request: Request, next: Next) -> Response {
     let Ok(_place) = stack.in_flight.try_acquire() else {
-        return Problem::of(&UNAVAILABLE).detail("too many requests are being worked on").retry_after(Duration::from_secs(1)).into_response();
+        return Problem::of(&UNAVAILABLE)
+            .detail("too many requests are being worked on")
+            .retry_after(Duration::from_secs(1))
+            .into_response();
     };
     match tokio::time::timeout(stack.time_limit, next.run(request)).await {
         Ok(response) => response,
@@ -120,10 +154,6 @@ async fn bound(State(Stack(stack)): State<Stack>, request: Request, next: Next) 
         }
     }
 }
-
-/// The presented credential was not accepted; remembered so that a 401 can say so.
-#[derive(Clone)]
-struct Rejected;
 
 async fn authenticate(State(Stack(stack)): State<Stack>, mut request: Request, next: Next) -> Response {
     let mut actor = Actor::Anonymous;
@@ -137,6 +167,11 @@ async fn authenticate(State(Stack(stack)): State<Stack>, mut request: Request, n
             Err(AuthError::Unavailable) => return Problem::of(&UNAVAILABLE).retry_after(Duration::from_secs(5)).into_response(),
         }
     }
+    let route = request.extensions().get::<MatchedPath>().map(|path| Arc::from(path.as_str()));
+    let user = match &actor {
+        Actor::User(principal) => Some(principal.user_id),
+        Actor::Anonymous | Actor::Operator | Actor::System => None,
+    };
     let ctx = Ctx {
         clock: stack.clock.clone(),
         actor,
@@ -145,11 +180,12 @@ async fn authenticate(State(Stack(stack)): State<Stack>, mut request: Request, n
         user_agent: request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok()).map(|text| clip(text, 500).into()),
     };
     request.extensions_mut().insert(ctx);
-    if rejected {
-        request.extensions_mut().insert(Rejected);
-    }
     let mut response = next.run(request).await;
-    if rejected && let Some(problem) = response.extensions_mut().get_mut::<Problem>() && problem.status == http::StatusCode::UNAUTHORIZED {
+    response.extensions_mut().insert(Found { route, user });
+    if rejected
+        && let Some(problem) = response.extensions_mut().get_mut::<Problem>()
+        && problem.status == http::StatusCode::UNAUTHORIZED
+    {
         // RFC 6750: the client learns that its token was looked at, and refreshes it.
         problem.headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""));
     }
@@ -167,39 +203,16 @@ fn credential(headers: &HeaderMap, session_cookie: &str) -> Option<Credential> {
     cookie(headers, session_cookie).map(|value| Credential::SessionCookie(value.to_owned()))
 }
 
-async fn guard_cookies(State(Stack(stack)): State<Stack>, request: Request, next: Next) -> Response {
-    let Some(ctx) = request.extensions().get::<Ctx>() else { return next.run(request).await };
-    let by_cookie = matches!(&ctx.actor, Actor::User(principal) if principal.credential == CredentialKind::SessionCookie);
-    // Signing a visitor in to the attacker's account needs no cookie, only a form that another site posts.
-    let foreign_form = is_form(request.headers()) && names_another_origin(&request, &stack.public_url);
-    if (by_cookie || foreign_form)
-        && let Err(problem) = same_origin(&request, &stack.public_url)
-    {
+async fn guard_cookies(request: Request, next: Next) -> Response {
+    let by_cookie = request
+        .extensions()
+        .get::<Ctx>()
+        .is_some_and(|ctx| matches!(&ctx.actor, Actor::User(principal) if principal.credential == CredentialKind::SessionCookie));
+    let own_origin = request.extensions().get::<Site>().map_or("", |site| &site.own_origin);
+    if by_cookie && let Err(problem) = cross_origin(request.headers(), request.method(), own_origin) {
         return problem.into_response();
     }
     next.run(request).await
-}
-
-/// Our own pages are under the public URL, or under the host that the browser asked for.
-fn same_origin(request: &Request, public_url: &str) -> Result<(), Problem> {
-    let refused = cross_origin(request.headers(), request.method(), public_url);
-    match (refused, request.extensions().get::<RequestMeta>()) {
-        (Err(problem), Some(meta)) => {
-            let own = format!("{}://{}", meta.scheme.as_str(), meta.host);
-            cross_origin(request.headers(), request.method(), &own).map_err(|_| problem)
-        }
-        (result, _) => result,
-    }
-}
-
-fn names_another_origin(request: &Request, public_url: &str) -> bool {
-    let says_something = request.headers().contains_key("sec-fetch-site") || request.headers().contains_key(header::ORIGIN);
-    says_something && same_origin(request, public_url).is_err()
-}
-
-fn is_form(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
-    ["application/x-www-form-urlencoded", "multipart/form-data", "text/plain"].iter().any(|form| kind.starts_with(form))
 }
 
 async fn limit(State(Stack(stack)): State<Stack>, request: Request, next: Next) -> Response {

@@ -63,7 +63,9 @@ mod tests {
     #[test]
     fn own_paths_end_at_whole_segments() {
         let surface = Surface::new("", false);
-        for path in ["/healthz", "/health", "/health/deep", "/api/v1/users/me", "/auth/login", "/ws", "/docs/index.html", "/.well-known/jwks.json"] {
+        for path in
+            ["/healthz", "/health", "/health/deep", "/api/v1/users/me", "/auth/login", "/ws", "/docs/index.html", "/.well-known/jwks.json"]
+        {
             assert!(surface.is_own("shop.example.com", path), "{path}");
         }
         for path in ["/", "/healthzz", "/api/v2/x", "/api/v1", "/authors", "/documents", "/wsx", "/statuses", "/dev/outbox"] {

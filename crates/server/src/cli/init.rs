@@ -8,8 +8,11 @@ use std::{
 
 use clap::Args;
 
-use super::{Failure, files, print, shell::random_secret};
-use crate::config::PublicUrl;
+use super::{Failure, print};
+use crate::{
+    config::PublicUrl,
+    private::{random_secret, write_private, write_public},
+};
 
 #[derive(Debug, Args)]
 pub(super) struct Init {
@@ -42,8 +45,8 @@ impl Init {
             }
         }
         let answers = self.answers()?;
-        files::write_private(dotenv, &dotenv_text(&answers))?;
-        if let Err(err) = files::write_public(config, &config_text(&answers)) {
+        write_private(dotenv, &dotenv_text(&answers))?;
+        if let Err(err) = write_public(config, &config_text(&answers)) {
             // Both or none: half a configuration would be in the way of the next try.
             let _ = std::fs::remove_file(dotenv);
             return Err(err.into());

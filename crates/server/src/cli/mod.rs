@@ -1,9 +1,10 @@
 //! The commands. Exit codes: 0 done, 1 failed, 2 wrong usage or invalid configuration.
 
 mod configuration;
-mod files;
 mod init;
+mod server;
 mod shell;
+mod user;
 
 use std::{
     fmt,
@@ -39,6 +40,10 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Serve: everything in one process, or only some roles
+    Serve(server::Serve),
+    /// The same as `serve --roles worker`
+    Worker,
     /// Validate configuration and environment without starting
     Check(configuration::Check),
     /// Look at the configuration
@@ -46,6 +51,13 @@ enum Command {
     Config(configuration::ConfigCommand),
     /// Write baluarte.toml and .env with generated secrets
     Init(init::Init),
+    /// Bring the database up to date
+    Migrate(server::Migrate),
+    /// Administer accounts
+    #[command(subcommand)]
+    User(user::UserCommand),
+    /// Exit 0 if the server on this machine answers /healthz
+    Healthcheck(server::Healthcheck),
     /// Make secrets
     #[command(subcommand)]
     Secret(shell::SecretCommand),
@@ -74,6 +86,15 @@ impl fmt::Display for Failure {
 impl Failure {
     pub(crate) fn failed(why: impl fmt::Display) -> Self {
         Self::Failed(why.to_string())
+    }
+
+    pub(crate) fn usage(why: impl fmt::Display) -> Self {
+        Self::Usage(why.to_string())
+    }
+
+    /// The whole chain in one sentence: what failed, and why.
+    pub(crate) fn chain(err: anyhow::Error) -> Self {
+        Self::Failed(format!("{err:#}"))
     }
 }
 
@@ -106,6 +127,11 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<(), Failure> {
     let global = &cli.global;
     match cli.command {
+        Command::Serve(serve) => serve.run(global),
+        Command::Worker => server::Serve::worker().run(global),
+        Command::Migrate(migrate) => migrate.run(global),
+        Command::User(command) => command.run(global),
+        Command::Healthcheck(healthcheck) => healthcheck.run(global),
         Command::Check(check) => check.run(global),
         Command::Config(command) => command.run(global),
         Command::Init(init) => init.run(),

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use clap::{Args, Command, Subcommand};
 use clap_complete::Shell;
 
 use super::{Failure, print};
+use crate::private::random_secret;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SecretCommand {
@@ -20,11 +20,6 @@ impl SecretCommand {
             Self::Generate => print(&format!("{}\n", random_secret())),
         }
     }
-}
-
-/// 48 random bytes in 64 characters.
-pub(crate) fn random_secret() -> String {
-    URL_SAFE_NO_PAD.encode(rand::random::<[u8; 48]>())
 }
 
 #[derive(Debug, Args)]

@@ -19,7 +19,7 @@ const WELL_KNOWN: [(&str, &str); 20] = [
     ("SECRET_KEY", "secrets.secret_key"),
     ("SECURITY_PASSWORD_SALT", "secrets.password_salt"),
     ("SECURE_COOKIES", "server.secure_cookies"),
-    ("LOG_LEVEL", "telemetry.level"),
+    ("LOG_LEVEL", "telemetry.log_level"),
     ("APP_ENV", "environment"),
     ("PUBLIC_URL", "server.public_url"),
     ("EMAIL_FROM", "notify.email_from"),

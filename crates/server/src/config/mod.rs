@@ -18,10 +18,14 @@ use std::{
 
 use baluarte_backplane::ClusterConfig;
 use baluarte_db::DatabaseConfig;
+use baluarte_edge::EdgeConfig;
 use baluarte_gateway::{GatewayConfig, KnownNames};
+use baluarte_identity::IdentityConfig;
 use baluarte_kernel::Findings;
 use baluarte_limits::LimitsConfig;
 use baluarte_notify::NotifyConfig;
+use baluarte_telemetry::TelemetryConfig;
+use baluarte_web::WebConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -47,12 +51,20 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// What replicas share.
     pub cluster: ClusterConfig,
+    /// How HTTP comes in.
+    pub edge: EdgeConfig,
     /// Where requests go: upstreams and routes.
     pub gateway: GatewayConfig,
     /// Named rate limits; the built-in ones exist without being listed and can be replaced by name.
     pub limits: LimitsConfig,
+    /// Accounts, sessions and passwords.
+    pub identity: IdentityConfig,
     /// Messages to people.
     pub notify: NotifyConfig,
+    /// Logs.
+    pub telemetry: TelemetryConfig,
+    /// How pages present themselves.
+    pub web: WebConfig,
     /// Plans, so that routes may ask for one.
     pub billing: BillingConfig,
 }
@@ -221,9 +233,13 @@ impl Layers {
             secrets: self.section("secrets"),
             database: self.section("database"),
             cluster: self.section("cluster"),
+            edge: self.section("edge"),
             gateway: self.section("gateway"),
             limits: self.section("limits"),
+            identity: self.section("identity"),
             notify: self.section("notify"),
+            telemetry: self.section("telemetry"),
+            web: self.section("web"),
             billing: self.section("billing"),
         };
         if !self.has("server", "public_url") {
@@ -274,10 +290,16 @@ impl Config {
         let plans: Vec<&str> = self.billing.plans.keys().map(String::as_str).collect();
         let limits: Vec<&str> = BUILT_IN_LIMITS.into_iter().chain(self.limits.keys().map(String::as_str)).collect();
         self.server.validate(findings);
+        self.database.validate(findings);
+        self.cluster.validate(findings);
+        self.edge.validate(findings);
+        self.identity.validate(findings);
+        self.telemetry.validate(findings);
+        self.web.validate(findings);
         baluarte_limits::validate(&self.limits, findings);
         self.gateway.validate(&KnownNames { limits: &limits, plans: &plans }, findings);
         self.billing.validate(findings);
-        if !self.cluster.redis_url.is_empty() && self.database.url.expose().starts_with("sqlite:") {
+        if !self.cluster.redis_url.is_empty() && self.database.is_sqlite() {
             findings.add(
                 "cluster.redis_url",
                 "Redis joins several replicas, and an SQLite file belongs to one: set database.url to PostgreSQL, or leave redis_url empty",

@@ -29,8 +29,6 @@ pub struct ServerConfig {
     pub secure_cookies: Option<bool>,
     /// Let production run with an http `public_url` (a laboratory, a private network).
     pub allow_insecure: bool,
-    /// Cores that accept and forward traffic, one thread each; 0: one for every core of the machine.
-    pub cores: u16,
     /// Own-surface requests worked on at a time; more are answered with 503.
     pub max_in_flight: u32,
 }
@@ -49,7 +47,6 @@ impl Default for ServerConfig {
             shutdown_grace: Period::from_secs(30),
             secure_cookies: None,
             allow_insecure: false,
-            cores: 0,
             max_in_flight: 512,
         }
     }

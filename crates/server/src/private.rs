@@ -1,4 +1,4 @@
-//! Writing files that hold secrets.
+//! Secrets, and the files that hold them.
 
 use std::{
     fs::OpenOptions,
@@ -6,6 +6,8 @@ use std::{
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 /// Creates a file that only its owner reads (0600). Fails when it exists.
 pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
@@ -21,4 +23,9 @@ fn write_new(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
+}
+
+/// 48 random bytes in 64 characters.
+pub(crate) fn random_secret() -> String {
+    URL_SAFE_NO_PAD.encode(rand::random::<[u8; 48]>())
 }

@@ -1,0 +1,184 @@
+//! `user`: the operator's administration of accounts.
+
+use std::{
+    fmt::Write as _,
+    io::{self, BufRead as _},
+};
+
+use baluarte_component::Tasks;
+use baluarte_identity::{Email, Identity, IdentityError, Name, NewAccount, Role, User, UserFilter};
+use baluarte_kernel::{Clock, Ctx, PageQuery, Secret};
+use clap::{Args, Subcommand};
+use tokio::runtime::Handle;
+
+use super::{Failure, Global, print};
+use crate::{components, config::Config, serve, start};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum UserCommand {
+    /// Create an account; without a password, a link to choose one is printed
+    Create(Create),
+    /// List accounts
+    List {
+        /// Part of the address or of the name
+        #[arg(long)]
+        query: Option<String>,
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// End all sessions of an account and let nobody sign in to it
+    Disable {
+        /// The account's address
+        email: String,
+    },
+    /// Let a disabled account sign in again
+    Enable {
+        /// The account's address
+        email: String,
+    },
+    /// Give an account another role
+    SetRole {
+        /// The account's address
+        email: String,
+        /// `admin`, `user`, or a role of your own that routes ask for
+        role: String,
+    },
+    /// Put an account on a plan (comes with billing; until then everybody is on `free`)
+    SetPlan {
+        /// The account's address
+        email: String,
+        /// The plan's name
+        plan: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Create {
+    /// The account's address
+    email: String,
+    /// What people see; the part before the @ when absent
+    #[arg(long)]
+    name: Option<String>,
+    /// `admin`, `user`, or a role of your own that routes ask for
+    #[arg(long, default_value = "user")]
+    role: String,
+    /// Read the password from the first line of standard input
+    #[arg(long)]
+    password_stdin: bool,
+}
+
+impl UserCommand {
+    pub(super) fn run(self, global: &Global) -> Result<(), Failure> {
+        if let Self::SetPlan { .. } = self {
+            return Err(Failure::Failed("plans by hand come with billing; until then everybody is on the plan \"free\"".to_owned()));
+        }
+        let config = global.load()?.config;
+        let runtime = serve::control_runtime().map_err(Failure::chain)?;
+        let output = runtime.block_on(self.act(&config))?;
+        print(&output)
+    }
+
+    async fn act(self, config: &Config) -> Result<String, Failure> {
+        let tasks = Tasks::new(Handle::current());
+        let kit = start::open(config, Clock::System, tasks.clone()).await.map_err(Failure::chain)?;
+        let identity = components::identity(&kit, config).await.map_err(Failure::chain)?;
+        let ctx = Ctx::operator(kit.clock.clone());
+        let output = match self {
+            Self::Create(create) => create.act(&ctx, &identity).await,
+            Self::List { query, json } => list(&ctx, &identity, query, json).await,
+            Self::Disable { email } => {
+                let user = find(&ctx, &identity, &email).await?;
+                identity
+                    .disable_user(&ctx, user.id)
+                    .await
+                    .map_err(refused)
+                    .map(|user| format!("{} is disabled and signed out everywhere\n", user.email))
+            }
+            Self::Enable { email } => {
+                let user = find(&ctx, &identity, &email).await?;
+                identity.enable_user(&ctx, user.id).await.map_err(refused).map(|user| format!("{} may sign in again\n", user.email))
+            }
+            Self::SetRole { email, role } => {
+                let role: Role = role.parse().map_err(Failure::usage)?;
+                let user = find(&ctx, &identity, &email).await?;
+                identity
+                    .set_role(&ctx, user.id, role)
+                    .await
+                    .map_err(refused)
+                    .map(|user| format!("{} has the role {}\n", user.email, user.role.as_str()))
+            }
+            Self::SetPlan { .. } => Ok(String::new()),
+        };
+        // What the use case left to be done, such as telling other replicas.
+        tasks.stop().await;
+        kit.db.close().await;
+        output
+    }
+}
+
+impl Create {
+    async fn act(self, ctx: &Ctx, identity: &Identity) -> Result<String, Failure> {
+        let email: Email = self.email.parse().map_err(Failure::usage)?;
+        let name = self.name.unwrap_or_else(|| self.email.split('@').next().unwrap_or_default().to_owned());
+        let name: Name = name.parse().map_err(Failure::usage)?;
+        let role: Role = self.role.parse().map_err(Failure::usage)?;
+        let password = if self.password_stdin { Some(password_from_stdin()?) } else { None };
+        let created = identity.create_user(ctx, NewAccount { email, name, role, password }).await.map_err(refused)?;
+        let mut out = format!("created {} ({}, role {})\n", created.user.email, created.user.id, created.user.role.as_str());
+        if let Some(url) = created.set_password_url {
+            let _ = writeln!(out, "choose a password, once, at:\n  {}", url.expose());
+        }
+        Ok(out)
+    }
+}
+
+async fn list(ctx: &Ctx, identity: &Identity, query: Option<String>, json: bool) -> Result<String, Failure> {
+    let filter = UserFilter { query, ..UserFilter::default() };
+    let mut page = PageQuery { limit: Some(PageQuery::MAX), cursor: None };
+    let mut out = String::new();
+    loop {
+        let found = identity.list_users(ctx, &filter, &page).await.map_err(refused)?;
+        for user in found.items {
+            line(&mut out, &user, json);
+        }
+        match found.next_cursor {
+            Some(cursor) => page.cursor = Some(cursor),
+            None => return Ok(out),
+        }
+    }
+}
+
+fn line(out: &mut String, user: &User, json: bool) {
+    let disabled = user.disabled_at.is_some();
+    let _ = if json {
+        let view = serde_json::json!({
+            "id": user.id, "email": user.email.to_string(), "name": user.name.to_string(), "role": user.role.as_str(),
+            "disabled": disabled, "created_at": user.created_at,
+        });
+        writeln!(out, "{view}")
+    } else {
+        let state = if disabled { "  disabled" } else { "" };
+        writeln!(out, "{}  {:<8}  {}  {}{state}", user.id, user.role.as_str(), user.email, user.name)
+    };
+}
+
+async fn find(ctx: &Ctx, identity: &Identity, email: &str) -> Result<User, Failure> {
+    let email: Email = email.parse().map_err(Failure::usage)?;
+    let found = identity.find_user_by_email(ctx, &email).await.map_err(refused)?;
+    found.ok_or_else(|| Failure::Failed(format!("there is no account with the address {email}")))
+}
+
+fn password_from_stdin() -> Result<Secret, Failure> {
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line)?;
+    let password = line.trim_end_matches(['\r', '\n']);
+    if password.is_empty() {
+        return Err(Failure::Usage("--password-stdin: standard input held no password".to_owned()));
+    }
+    Ok(Secret::new(password))
+}
+
+fn refused(err: IdentityError) -> Failure {
+    Failure::chain(anyhow::Error::new(err))
+}

@@ -1,0 +1,50 @@
+//! The table of contents of the product: what it consists of, and what each part is made of.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use baluarte_component::{Component, Kit};
+use baluarte_db::Migrations;
+use baluarte_gateway::Gateway;
+use baluarte_identity::Identity;
+use baluarte_kernel::{Authenticator, Entitlements, FreeForAll};
+use baluarte_web::{Catalogue, ProblemDoc};
+
+use crate::config::Config;
+
+/// The tables of all components. Applied in this order, before anything is built.
+pub(crate) const MIGRATIONS: &[Migrations] = &[baluarte_identity::MIGRATIONS];
+
+/// Every problem code of the product.
+pub(crate) fn catalogue() -> Catalogue {
+    const LISTS: &[&[&ProblemDoc]] = &[];
+    Catalogue::new(LISTS)
+}
+
+/// What the product consists of.
+pub(crate) struct Product {
+    pub(crate) components: Vec<Component>,
+    pub(crate) gateway: Gateway,
+    pub(crate) authenticator: Arc<dyn Authenticator>,
+    pub(crate) entitlements: Arc<dyn Entitlements>,
+}
+
+/// Builds every component. The tables are there.
+pub(crate) async fn build(kit: &Kit, config: &Config) -> anyhow::Result<Product> {
+    let entitlements = entitlements(config);
+    let identity = identity(kit, config).await?;
+    let authenticator = identity.authenticator();
+    let parts = baluarte_gateway::Parts::from_kit(kit, &config.server.own_host, Arc::clone(&authenticator), Arc::clone(&entitlements));
+    let gateway = Gateway::new(&config.gateway, parts).context("gateway")?;
+    Ok(Product { components: vec![identity.component(), gateway.component()], gateway, authenticator, entitlements })
+}
+
+/// Identity alone, for the operator's commands.
+pub(crate) async fn identity(kit: &Kit, config: &Config) -> anyhow::Result<Identity> {
+    Identity::start(kit, &config.identity, entitlements(config)).await.context("identity")
+}
+
+/// Until billing exists everybody is on the plan `free`.
+fn entitlements(config: &Config) -> Arc<dyn Entitlements> {
+    Arc::new(FreeForAll::new(config.billing.ranks()))
+}

@@ -1,0 +1,233 @@
+//! A running server: what is started in which order, which signals it obeys, how it stops.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use baluarte_component::{Kit, Tasks};
+use baluarte_edge::{Edge, Options};
+use baluarte_gateway::Gateway;
+use baluarte_kernel::Clock;
+use baluarte_telemetry::{Telemetry, serve_metrics};
+use tokio::{
+    runtime::{Builder, Handle, Runtime},
+    signal::unix::{SignalKind, signal},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    app, components,
+    config::{self, Config, Inputs, Loaded},
+    doors::{App, FrontDoors},
+    start,
+    surface::Surface,
+};
+
+/// What this process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Roles {
+    /// Answers HTTP.
+    pub(crate) web: bool,
+    /// Delivers messages and does other deferred work.
+    pub(crate) worker: bool,
+}
+
+/// Serves until it is told to stop.
+pub(crate) fn run(loaded: Loaded, inputs: &Inputs, roles: Roles) -> anyhow::Result<()> {
+    let began = Instant::now();
+    let telemetry = baluarte_telemetry::init(&loaded.config.telemetry, loaded.config.is_production())?;
+    for notice in &loaded.notices {
+        tracing::warn!(target: "server", "{notice}");
+    }
+    let runtime = control_runtime()?;
+    let result = runtime.block_on(serve(loaded.config, inputs, roles, &telemetry, began));
+    // What is left are tasks that nobody waits for any more.
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    telemetry.flush();
+    result
+}
+
+/// The runtime of everything that is not forwarding: pages, database, mail. Few threads, because the data plane has
+/// one per core and password hashing has its own.
+pub(crate) fn control_runtime() -> anyhow::Result<Runtime> {
+    Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(16)
+        .thread_keep_alive(Duration::from_secs(5))
+        .thread_stack_size(1 << 20)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .context("the runtime cannot start")
+}
+
+async fn serve(config: Config, inputs: &Inputs, roles: Roles, telemetry: &Telemetry, began: Instant) -> anyhow::Result<()> {
+    let config = Arc::new(config);
+    // Before anything slow: a signal during the start is an order to stop, too.
+    let mut signals = Signals::listen()?;
+    let tasks = Tasks::new(Handle::current());
+    let draining = CancellationToken::new();
+    let running = tokio::select! {
+        running = start_up(&config, roles, telemetry, &tasks, &draining) => running?,
+        _ = signals.stop() => return Ok(()),
+    };
+    let elapsed = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    match &running.edge {
+        Some(edge) => tracing::info!(
+            target: "server", address = %edge.address(), public_url = config.server.public_url.as_str(), started_ms = elapsed, "ready"
+        ),
+        None => tracing::info!(target: "server", started_ms = elapsed, "ready, without HTTP"),
+    }
+    let mut current = Arc::clone(&config);
+    loop {
+        match signals.next().await {
+            Order::Stop(name) => {
+                tracing::info!(target: "server", signal = name, grace = %config.server.shutdown_grace, "stopping");
+                break;
+            }
+            Order::Reload => current = reload(inputs, &current, &running.gateway),
+        }
+    }
+    draining.cancel();
+    tokio::select! {
+        () = stop(running, &tasks, config.server.shutdown_grace.get()) => tracing::info!(target: "server", "stopped"),
+        name = signals.stop() => tracing::warn!(target: "server", signal = name, "told twice: stopping at once"),
+    }
+    Ok(())
+}
+
+struct Running {
+    edge: Option<Edge>,
+    gateway: Gateway,
+    kit: Kit,
+}
+
+async fn start_up(
+    config: &Config,
+    roles: Roles,
+    telemetry: &Telemetry,
+    tasks: &Tasks,
+    draining: &CancellationToken,
+) -> anyhow::Result<Running> {
+    let kit = start::open(config, Clock::System, tasks.clone()).await?;
+    let mut product = components::build(&kit, config).await?;
+    if let Some(address) = config.server.metrics_addr() {
+        let (_, exporter) = serve_metrics(address, telemetry.metrics.clone())
+            .await
+            .with_context(|| format!("cannot listen on {address} for metrics (server.metrics_listen)"))?;
+        let stopping = tasks.stopping();
+        tasks.spawn(async move {
+            tokio::select! { () = exporter => {} () = stopping.cancelled() => {} }
+        });
+    }
+    let gateway = product.gateway.clone();
+    let edge = if roles.web {
+        let router = app::router(&kit, config, &mut product, draining.clone());
+        let doors = FrontDoors {
+            surface: Surface::new(&config.server.own_host, config.notify.dev_outbox),
+            app: App::new(router, tasks.clone()),
+            gateway: product.gateway,
+        };
+        Some(baluarte_edge::serve(edge_options(config), &config.edge, doors, telemetry)?)
+    } else {
+        None
+    };
+    Ok(Running { edge, gateway, kit })
+}
+
+fn edge_options(config: &Config) -> Options {
+    Options {
+        listen: config.server.listen.0,
+        trusted_proxies: config.server.trusted_proxies.iter().map(|network| network.0).collect(),
+        body_limit: config.server.body_limit,
+        request_timeout: config.server.request_timeout.get(),
+        shutdown_grace: config.server.shutdown_grace.get(),
+    }
+}
+
+/// First the door, then the work behind it, then the database that the work needs.
+async fn stop(running: Running, tasks: &Tasks, grace: Duration) {
+    let deadline = tokio::time::Instant::now() + grace;
+    if let Some(edge) = running.edge {
+        edge.stop().await;
+    }
+    // However long the requests took, the tasks get a moment to put things away.
+    let deadline = deadline.max(tokio::time::Instant::now() + Duration::from_secs(1));
+    if tokio::time::timeout_at(deadline, tasks.stop()).await.is_err() {
+        tracing::warn!(target: "server", "some background work did not end in time");
+    }
+    if tokio::time::timeout(Duration::from_secs(2), running.kit.db.close()).await.is_err() {
+        tracing::warn!(target: "server", "the database connections did not close in time");
+    }
+}
+
+/// Takes over what can change while running. An invalid configuration is refused, and the running one stays.
+fn reload(inputs: &Inputs, current: &Arc<Config>, gateway: &Gateway) -> Arc<Config> {
+    let loaded = match config::load(inputs) {
+        Ok(loaded) => loaded,
+        Err(invalid) => {
+            for trouble in &invalid.0 {
+                let origin = trouble.origin.as_ref().map(ToString::to_string).unwrap_or_default();
+                tracing::error!(target: "server", setting = trouble.key, origin, problem = trouble.problem, "the new configuration is not valid");
+            }
+            tracing::error!(target: "server", problems = invalid.0.len(), "the new configuration is refused; the running one stays");
+            return Arc::clone(current);
+        }
+    };
+    if let Err(err) = gateway.reload(&loaded.config.gateway) {
+        tracing::error!(target: "server", error = %err, "the new routes are refused; the running ones stay");
+        return Arc::clone(current);
+    }
+    let waiting = needs_restart(current, &loaded.config);
+    tracing::info!(target: "server", waiting = waiting.join(", "), "configuration reloaded: routes are new, sections under `waiting` need a restart");
+    Arc::new(loaded.config)
+}
+
+/// The sections that changed and that are read only at the start.
+fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
+    let (Ok(old), Ok(new)) = (serde_json::to_value(old), serde_json::to_value(new)) else { return Vec::new() };
+    let Some(sections) = new.as_object() else { return Vec::new() };
+    sections.iter().filter(|(name, value)| *name != "gateway" && old.get(name) != Some(value)).map(|(name, _)| name.clone()).collect()
+}
+
+/// What operators and container runtimes say.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn listen() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("signals cannot be listened to");
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Order {
+        tokio::select! {
+            _ = self.terminate.recv() => Order::Stop("SIGTERM"),
+            _ = self.interrupt.recv() => Order::Stop("SIGINT"),
+            _ = self.hangup.recv() => Order::Reload,
+        }
+    }
+
+    async fn stop(&mut self) -> &'static str {
+        loop {
+            if let Order::Stop(name) = self.next().await {
+                return name;
+            }
+        }
+    }
+}
+
+enum Order {
+    /// The signal's name.
+    Stop(&'static str),
+    Reload,
+}

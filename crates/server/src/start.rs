@@ -1,0 +1,102 @@
+//! From a valid configuration to a kit: tables up to date, pools open, replicas joined.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use baluarte_backplane::Backplane;
+use baluarte_component::{Kit, Tasks};
+use baluarte_db::{Db, DbError};
+use baluarte_kernel::{Clock, Secret};
+use baluarte_limits::Limits;
+use baluarte_notify::Notify;
+use baluarte_outbound::Outbound;
+use baluarte_secrets::Secrets;
+use tokio::time::Instant;
+
+use crate::{components, config::Config, private};
+
+/// How long a database may take to appear: containers of one installation start together.
+const DATABASE_PATIENCE: Duration = Duration::from_secs(30);
+const DATABASE_RETRY: Duration = Duration::from_millis(500);
+
+/// Brings the schema up to date; waits for a database that is still starting. Returns the steps applied.
+pub(crate) async fn migrate(config: &Config, clock: &Clock, patience: Duration) -> anyhow::Result<Vec<String>> {
+    until_reachable(config, patience, || Db::migrate(&config.database, clock, components::MIGRATIONS)).await
+}
+
+/// Everything that components may use. `patience`: how long an unreachable database is waited for.
+pub(crate) async fn open(config: &Config, clock: Clock, tasks: Tasks) -> anyhow::Result<Kit> {
+    for step in migrate(config, &clock, DATABASE_PATIENCE).await? {
+        tracing::info!(target: "db", step, "migration applied");
+    }
+    let db = until_reachable(config, DATABASE_PATIENCE, || Db::open(&config.database)).await?;
+    let backplane = Backplane::connect(&config.cluster, clock.clone()).await.context("cluster.redis_url")?;
+    let secrets = Secrets::new(&secret_key(config)?, &config.secrets.password_salt);
+    let limits = Limits::new(&config.limits, backplane.clone(), &secrets.keyed_hash("limits.subject", b""));
+    Ok(Kit {
+        notify: Notify::new(&config.notify, db.clone()),
+        db,
+        backplane,
+        outbound: Outbound {},
+        secrets,
+        limits,
+        clock,
+        tasks,
+        public_url: Arc::from(config.server.public_url.as_str()),
+        secure_cookies: config.server.secure_cookies(),
+    })
+}
+
+async fn until_reachable<T, F>(config: &Config, patience: Duration, mut attempt: impl FnMut() -> F) -> anyhow::Result<T>
+where
+    F: Future<Output = Result<T, DbError>>,
+{
+    let deadline = Instant::now() + patience;
+    let mut told = false;
+    loop {
+        match attempt().await {
+            Ok(value) => return Ok(value),
+            Err(DbError::Unavailable(why)) if Instant::now() < deadline => {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::warn!(target: "db", place = config.database.place(), error = %why, "waiting for the database");
+                }
+                tokio::time::sleep(DATABASE_RETRY).await;
+            }
+            Err(err) => return Err(anyhow::Error::new(err).context(format!("database {}", config.database.place()))),
+        }
+    }
+}
+
+/// The configured key; in development, one that is made up at the first start and kept.
+fn secret_key(config: &Config) -> anyhow::Result<Secret> {
+    if !config.secrets.secret_key.is_empty() {
+        return Ok(config.secrets.secret_key.clone());
+    }
+    if config.is_production() {
+        bail!("production needs SECRET_KEY");
+    }
+    let path = data_folder(config).join("development-secret-key");
+    match std::fs::read_to_string(&path) {
+        Ok(text) if text.trim().len() >= 32 => return Ok(Secret::new(text.trim())),
+        Ok(_) => bail!("{} does not hold a key; remove the file, or set SECRET_KEY", path.display()),
+        Err(err) if err.kind() == std::io::ErrorKind::NotFound => {}
+        Err(err) => return Err(err).context(format!("{} cannot be read", path.display())),
+    }
+    let key = private::random_secret();
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be created", folder.display()))?;
+    }
+    private::write_private(&path, &key).with_context(|| format!("{} cannot be written", path.display()))?;
+    tracing::warn!(target: "server", file = %path.display(), "no SECRET_KEY is set: made one for development and kept it");
+    Ok(Secret::new(key))
+}
+
+/// Where the database lives when it is a file, else `data`.
+fn data_folder(config: &Config) -> PathBuf {
+    let place = config.database.place();
+    place.strip_prefix("sqlite:").and_then(|file| Path::new(file).parent()).map_or_else(|| PathBuf::from("data"), Path::to_owned)
+}
