@@ -1,1 +1,70 @@
-fn main() {}
+//! The gateway against nginx and HAProxy, in one run on this machine, as Markdown tables (bench/README.md).
+
+mod http;
+mod machine;
+mod peers;
+mod process;
+mod start;
+mod storm;
+mod throughput;
+mod wrk;
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+
+const HELP: &str = "\
+cargo xtask bench [OPTIONS] [throughput] [storm] [start]      (all three unless named)
+
+  --rounds N     rounds, of which the medians count [5]
+  --seconds N    length of one measurement [4]
+";
+
+/// What to do and with what.
+struct Plan {
+    bin: PathBuf,
+    rounds: usize,
+    seconds: u32,
+    parts: Vec<String>,
+}
+
+fn main() -> Result<()> {
+    let plan = plan()?;
+    let wants = |part: &str| plan.parts.is_empty() || plan.parts.iter().any(|wanted| wanted == part);
+    let folder = process::Folder::create()?;
+    let cores = machine::Cores::split();
+    eprintln!("{cores}");
+    if wants("throughput") {
+        throughput::measure(&plan, &cores, &folder)?;
+    }
+    if wants("storm") {
+        storm::measure(&plan, &cores, &folder)?;
+    }
+    if wants("start") {
+        start::measure(&plan, &folder)?;
+    }
+    Ok(())
+}
+
+fn plan() -> Result<Plan> {
+    let mut plan = Plan { bin: PathBuf::from("target/release/baluarte"), rounds: 5, seconds: 4, parts: Vec::new() };
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
+        let mut number = |max: usize| -> Result<usize> {
+            let value = args.next().with_context(|| format!("{arg} needs a number"))?.parse()?;
+            if value == 0 || value > max {
+                bail!("{arg}: between 1 and {max}");
+            }
+            Ok(value)
+        };
+        match arg.as_str() {
+            "--rounds" => plan.rounds = number(20)?,
+            "--seconds" => plan.seconds = number(30)? as u32,
+            "--bin" => plan.bin = PathBuf::from(args.next().context("--bin needs a path")?),
+            "throughput" | "storm" | "start" => plan.parts.push(arg),
+            _ => bail!("unknown argument {arg}\n\n{HELP}"),
+        }
+    }
+    plan.bin = plan.bin.canonicalize().with_context(|| format!("{} is not built", plan.bin.display()))?;
+    Ok(plan)
+}
