@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{Router, extract::State, response::IntoResponse, routing::get};
-use baluarte_component::Kit;
+use baluarte_component::{Check, Component, Kit, Tasks};
+use baluarte_kernel::{Clock, Secret};
 use baluarte_web::{Site, openapi};
 use http::header;
 use tokio::sync::Semaphore;
@@ -15,27 +16,17 @@ use utoipa_swagger_ui::SwaggerUi;
 use crate::{
     components::{self, Product},
     config::Config,
-    health::Health,
+    health::{self, Health},
+    private::TemporaryFolder,
     stack::{self, Stack},
+    start,
 };
 
 /// The whole own surface with its stack around it.
 pub(crate) fn router(kit: &Kit, config: &Config, product: &mut Product, draining: CancellationToken) -> Router {
-    let parts = std::mem::take(&mut product.components);
-    let mut api = OpenApiRouter::with_openapi(base(config.server.public_url.as_str()));
-    let mut pages = baluarte_web::page_routes(components::catalogue());
-    let mut checks = Vec::new();
-    for component in parts {
-        api = api.merge(component.api);
-        pages = pages.merge(component.pages);
-        checks.extend(component.health);
-    }
+    let Parts { routes, document, checks } = assemble(std::mem::take(&mut product.components), config.server.public_url.as_str());
     let health = Health::new(kit.db.clone(), kit.backplane.clone(), kit.notify.clone(), checks, draining);
-    // Only its documentation: the route itself is among the probes.
-    let documented = health.documented().into_openapi();
-    let (api, mut document) = api.split_for_parts();
-    document.merge(documented);
-    let routes = api.merge(pages).merge(documentation(document));
+    let routes = routes.merge(documentation(&document));
     let site = Site::new(&config.web, config.server.public_url.as_str());
     let stack = Stack::new(stack::Inner {
         site,
@@ -53,13 +44,45 @@ pub(crate) fn router(kit: &Kit, config: &Config, product: &mut Product, draining
     stack.around(routes, health.probes())
 }
 
-fn base(public_url: &str) -> OpenApi {
-    openapi::base("Baluarte", env!("CARGO_PKG_VERSION"), public_url)
+/// What the components' parts make together.
+struct Parts {
+    routes: Router,
+    document: OpenApi,
+    checks: Vec<Check>,
+}
+
+fn assemble(components: Vec<Component>, public_url: &str) -> Parts {
+    let mut api = OpenApiRouter::with_openapi(openapi::base("Baluarte", env!("CARGO_PKG_VERSION"), public_url));
+    let mut pages = baluarte_web::page_routes(components::catalogue());
+    let mut checks = Vec::new();
+    for component in components {
+        api = api.merge(component.api);
+        pages = pages.merge(component.pages);
+        checks.extend(component.health);
+    }
+    let (api, mut document) = api.split_for_parts();
+    // Only the documentation: the route itself is among the probes.
+    document.merge(health::documentation());
+    Parts { routes: api.merge(pages), document, checks }
+}
+
+/// The document of this version, whatever its configuration: built from a product on a database that nobody needs.
+pub(crate) async fn document() -> anyhow::Result<OpenApi> {
+    let folder = TemporaryFolder::create("openapi")?;
+    let mut config = Config::default();
+    config.database.url = Secret::new(format!("sqlite:{}", folder.path().join("openapi.db").display()));
+    let tasks = Tasks::new(tokio::runtime::Handle::current());
+    let kit = start::open(&config, Clock::System, tasks.clone()).await?;
+    let product = components::build(&kit, &config).await?;
+    let document = assemble(product.components, "/").document;
+    tasks.stop().await;
+    kit.db.close().await;
+    Ok(document)
 }
 
 /// `/openapi.json`, and `/docs`, which needs nothing from anywhere else.
-fn documentation(document: OpenApi) -> Router {
-    let text: Arc<str> = serde_json::to_string(&document).unwrap_or_default().into();
+fn documentation(document: &OpenApi) -> Router {
+    let text: Arc<str> = serde_json::to_string(document).unwrap_or_default().into();
     Router::new()
         .route("/openapi.json", get(openapi_json))
         .with_state(text)

@@ -15,7 +15,7 @@ use http::StatusCode;
 use serde::Serialize;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
-use utoipa::ToSchema;
+use utoipa::{ToSchema, openapi::OpenApi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// Answers are kept so long: many probes at once ask the database once.
@@ -57,11 +57,6 @@ impl Health {
             .with_state(self.clone())
     }
 
-    /// The documented ones, for the OpenAPI document.
-    pub(crate) fn documented(&self) -> OpenApiRouter {
-        OpenApiRouter::new().routes(routes!(api_health)).with_state(self.clone())
-    }
-
     async fn look(&self) -> Findings {
         let mut latest = self.0.latest.lock().await;
         if let Some((at, findings)) = &*latest
@@ -80,6 +75,11 @@ impl Health {
         *latest = Some((Instant::now(), findings.clone()));
         findings
     }
+}
+
+/// Of the probes that programs may want to ask.
+pub(crate) fn documentation() -> OpenApi {
+    OpenApiRouter::<Health>::new().routes(routes!(api_health)).into_openapi()
 }
 
 /// 200 while this replica may take traffic: it is not stopping, and what it cannot work without is there.

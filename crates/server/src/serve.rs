@@ -1,6 +1,7 @@
 //! A running server: what is started in which order, which signals it obeys, how it stops.
 
 use std::{
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -27,22 +28,30 @@ use crate::{
 
 /// What this process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Roles {
+pub(crate) struct Mode {
     /// Answers HTTP.
     pub(crate) web: bool,
     /// Delivers messages and does other deferred work.
     pub(crate) worker: bool,
+    /// SIGHUP ends it, as a closed terminal should end a demo, instead of reloading the configuration.
+    pub(crate) hangup_stops: bool,
 }
 
-/// Serves until it is told to stop.
-pub(crate) fn run(loaded: Loaded, inputs: &Inputs, roles: Roles) -> anyhow::Result<()> {
+impl Default for Mode {
+    fn default() -> Self {
+        Self { web: true, worker: true, hangup_stops: false }
+    }
+}
+
+/// Serves until it is told to stop. `ready` hears where it listens, once it does.
+pub(crate) fn run(loaded: Loaded, inputs: &Inputs, mode: Mode, ready: impl FnOnce(Option<SocketAddr>)) -> anyhow::Result<()> {
     let began = Instant::now();
     let telemetry = baluarte_telemetry::init(&loaded.config.telemetry, loaded.config.is_production())?;
     for notice in &loaded.notices {
         tracing::warn!(target: "server", "{notice}");
     }
     let runtime = control_runtime()?;
-    let result = runtime.block_on(serve(loaded.config, inputs, roles, &telemetry, began));
+    let result = runtime.block_on(serve(loaded.config, inputs, mode, &telemetry, began, ready));
     // What is left are tasks that nobody waits for any more.
     runtime.shutdown_timeout(Duration::from_millis(200));
     telemetry.flush();
@@ -63,14 +72,21 @@ pub(crate) fn control_runtime() -> anyhow::Result<Runtime> {
         .context("the runtime cannot start")
 }
 
-async fn serve(config: Config, inputs: &Inputs, roles: Roles, telemetry: &Telemetry, began: Instant) -> anyhow::Result<()> {
+async fn serve(
+    config: Config,
+    inputs: &Inputs,
+    mode: Mode,
+    telemetry: &Telemetry,
+    began: Instant,
+    ready: impl FnOnce(Option<SocketAddr>),
+) -> anyhow::Result<()> {
     let config = Arc::new(config);
     // Before anything slow: a signal during the start is an order to stop, too.
-    let mut signals = Signals::listen()?;
+    let mut signals = Signals::listen(mode.hangup_stops)?;
     let tasks = Tasks::new(Handle::current());
     let draining = CancellationToken::new();
     let running = tokio::select! {
-        running = start_up(&config, roles, telemetry, &tasks, &draining) => running?,
+        running = start_up(&config, mode, telemetry, &tasks, &draining) => running?,
         _ = signals.stop() => return Ok(()),
     };
     let elapsed = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -80,6 +96,7 @@ async fn serve(config: Config, inputs: &Inputs, roles: Roles, telemetry: &Teleme
         ),
         None => tracing::info!(target: "server", started_ms = elapsed, "ready, without HTTP"),
     }
+    ready(running.edge.as_ref().map(Edge::address));
     let mut current = Arc::clone(&config);
     loop {
         match signals.next().await {
@@ -106,7 +123,7 @@ struct Running {
 
 async fn start_up(
     config: &Config,
-    roles: Roles,
+    mode: Mode,
     telemetry: &Telemetry,
     tasks: &Tasks,
     draining: &CancellationToken,
@@ -123,7 +140,7 @@ async fn start_up(
         });
     }
     let gateway = product.gateway.clone();
-    let edge = if roles.web {
+    let edge = if mode.web {
         let router = app::router(&kit, config, &mut product, draining.clone());
         let doors = FrontDoors {
             surface: Surface::new(&config.server.own_host, config.notify.dev_outbox),
@@ -197,15 +214,17 @@ struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
     hangup: tokio::signal::unix::Signal,
+    hangup_stops: bool,
 }
 
 impl Signals {
-    fn listen() -> anyhow::Result<Self> {
+    fn listen(hangup_stops: bool) -> anyhow::Result<Self> {
         let listen = |kind| signal(kind).context("signals cannot be listened to");
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
             hangup: listen(SignalKind::hangup())?,
+            hangup_stops,
         })
     }
 
@@ -213,7 +232,7 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => Order::Stop("SIGTERM"),
             _ = self.interrupt.recv() => Order::Stop("SIGINT"),
-            _ = self.hangup.recv() => Order::Reload,
+            _ = self.hangup.recv() => if self.hangup_stops { Order::Stop("SIGHUP") } else { Order::Reload },
         }
     }
 

@@ -1,23 +1,75 @@
-//! `check`, `config show`, `config schema`, `config example`.
+//! `check`, `doctor`, `config show`, `config schema`, `config example`.
 
 use std::fmt::Write as _;
 
 use clap::{Args, Subcommand};
 
 use super::{Failure, Global, print};
-use crate::config::{self, Config, Schema};
+use crate::{
+    config::{self, Config, Loaded, Schema},
+    live::{self, Outcome},
+    serve,
+};
 
 #[derive(Debug, Args)]
-pub(super) struct Check {}
+pub(super) struct Check {
+    /// Also try what it names: database, Redis, mail, upstreams, disk, ports
+    #[arg(long)]
+    live: bool,
+    /// With --live: one JSON document instead of text
+    #[arg(long, requires = "live")]
+    json: bool,
+}
 
 impl Check {
     pub(super) fn run(self, global: &Global) -> Result<(), Failure> {
         let loaded = global.load()?;
-        let mut out = String::from("the configuration is valid\n");
-        for notice in &loaded.notices {
-            let _ = writeln!(out, "note: {notice}");
+        if self.live {
+            return try_out(&loaded, self.json);
         }
-        print(&out)
+        print(&format!("the configuration is valid\n{}", notes(&loaded)))
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Doctor {
+    /// One JSON document instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+impl Doctor {
+    pub(super) fn run(self, global: &Global) -> Result<(), Failure> {
+        try_out(&global.load()?, self.json)
+    }
+}
+
+fn notes(loaded: &Loaded) -> String {
+    loaded.notices.iter().map(|notice| format!("note: {notice}\n")).collect()
+}
+
+fn try_out(loaded: &Loaded, json: bool) -> Result<(), Failure> {
+    let runtime = serve::control_runtime().map_err(Failure::chain)?;
+    let probes = runtime.block_on(live::probe(&loaded.config));
+    if json {
+        print(&format!("{}\n", serde_json::to_string_pretty(&probes).map_err(Failure::failed)?))?;
+    } else {
+        let mut out = notes(loaded);
+        for probe in &probes {
+            let word = match probe.outcome {
+                Outcome::Pass => "pass",
+                Outcome::Warn => "warn",
+                Outcome::Fail => "FAIL",
+            };
+            let hint = if probe.hint.is_empty() { String::new() } else { format!("  ({})", probe.hint) };
+            let _ = writeln!(out, "{word}  {:<22} {}{hint}", probe.name, probe.detail);
+        }
+        print(&out)?;
+    }
+    match probes.iter().filter(|probe| probe.outcome == Outcome::Fail).count() {
+        0 => Ok(()),
+        1 => Err(Failure::failed("one part does not work")),
+        failed => Err(Failure::Failed(format!("{failed} parts do not work"))),
     }
 }
 

@@ -42,10 +42,14 @@ struct Global {
 enum Command {
     /// Serve: everything in one process, or only some roles
     Serve(server::Serve),
+    /// A complete, disposable system with a sample app, to look around in
+    Demo(server::Demo),
     /// The same as `serve --roles worker`
     Worker,
     /// Validate configuration and environment without starting
     Check(configuration::Check),
+    /// Try what the configuration names: pass, warn or fail, with a hint (the same as `check --live`)
+    Doctor(configuration::Doctor),
     /// Look at the configuration
     #[command(subcommand)]
     Config(configuration::ConfigCommand),
@@ -58,6 +62,11 @@ enum Command {
     User(user::UserCommand),
     /// Exit 0 if the server on this machine answers /healthz
     Healthcheck(server::Healthcheck),
+    /// Print the OpenAPI document of the HTTP API
+    Openapi(shell::OpenApi),
+    /// Print generated documentation
+    #[command(subcommand)]
+    Docs(shell::Docs),
     /// Make secrets
     #[command(subcommand)]
     Secret(shell::SecretCommand),
@@ -128,13 +137,17 @@ fn run(cli: Cli) -> Result<(), Failure> {
     let global = &cli.global;
     match cli.command {
         Command::Serve(serve) => serve.run(global),
+        Command::Demo(demo) => demo.run(),
         Command::Worker => server::Serve::worker().run(global),
         Command::Migrate(migrate) => migrate.run(global),
         Command::User(command) => command.run(global),
         Command::Healthcheck(healthcheck) => healthcheck.run(global),
         Command::Check(check) => check.run(global),
+        Command::Doctor(doctor) => doctor.run(global),
         Command::Config(command) => command.run(global),
         Command::Init(init) => init.run(),
+        Command::Openapi(command) => command.run(),
+        Command::Docs(command) => command.run(),
         Command::Secret(command) => command.run(),
         Command::Completions(completions) => completions.run(Cli::command()),
         Command::Man(man) => man.run(Cli::command()),

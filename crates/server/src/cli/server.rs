@@ -1,4 +1,4 @@
-//! `serve`, `worker`, `migrate`, `healthcheck`.
+//! `serve`, `worker`, `demo`, `migrate`, `healthcheck`.
 
 use std::{
     fmt::Write as _,
@@ -13,7 +13,9 @@ use clap::Args;
 
 use super::{Failure, Global, print};
 use crate::{
-    serve::{self, Roles},
+    config::ListenAddr,
+    demo,
+    serve::{self, Mode},
     start,
 };
 
@@ -28,12 +30,12 @@ pub(super) struct Serve {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct RoleList(Roles);
+struct RoleList(Mode);
 
 impl FromStr for RoleList {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let mut roles = Roles { web: false, worker: false };
+        let mut roles = Mode { web: false, worker: false, hangup_stops: false };
         for role in text.split(',').map(str::trim) {
             match role {
                 "web" => roles.web = true,
@@ -47,14 +49,14 @@ impl FromStr for RoleList {
 
 impl Serve {
     pub(super) fn worker() -> Self {
-        Self { roles: RoleList(Roles { web: false, worker: true }), listen: None }
+        Self { roles: RoleList(Mode { web: false, ..Mode::default() }), listen: None }
     }
 
     pub(super) fn run(self, global: &Global) -> Result<(), Failure> {
         let mut inputs = global.inputs();
         inputs.flags.extend(self.listen.map(|listen| ("--listen".to_owned(), "server.listen".to_owned(), listen)));
         let loaded = crate::config::load(&inputs).map_err(|invalid| Failure::Usage(invalid.to_string()))?;
-        serve::run(loaded, &inputs, self.roles.0).map_err(Failure::chain)
+        serve::run(loaded, &inputs, self.roles.0, |_| {}).map_err(Failure::chain)
     }
 }
 
@@ -113,4 +115,23 @@ fn local(listen: SocketAddr) -> SocketAddr {
         other => other,
     };
     SocketAddr::new(ip, listen.port())
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Demo {
+    /// Where the demo listens
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    listen: ListenAddr,
+}
+
+impl Demo {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let mut listen = self.listen.0;
+        if listen.port() == 0 {
+            // Links name the port, so it has to be known before anything is built.
+            listen = std::net::TcpListener::bind(listen)?.local_addr()?;
+        }
+        // A closed terminal ends the demo; that it cannot be told so any more is no reason to leave things behind.
+        demo::run(demo::Options { listen }, |text| drop(print(text))).map_err(Failure::chain)
+    }
 }

@@ -1,4 +1,4 @@
-//! `secret`, `completions`, `man`.
+//! What the program says about itself: `openapi`, `docs`, `completions`, `man`; and `secret`.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use clap::{Args, Command, Subcommand};
 use clap_complete::Shell;
 
 use super::{Failure, print};
-use crate::private::random_secret;
+use crate::{app, components, private::random_secret, serve};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SecretCommand {
@@ -55,6 +55,31 @@ impl Man {
                 clap_mangen::Man::new(command).render(&mut text)?;
                 print(&String::from_utf8_lossy(&text))
             }
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct OpenApi {}
+
+impl OpenApi {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let runtime = serve::control_runtime().map_err(Failure::chain)?;
+        let document = runtime.block_on(app::document()).map_err(Failure::chain)?;
+        print(&format!("{}\n", document.to_pretty_json().map_err(Failure::failed)?))
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Docs {
+    /// Every problem code, what it means and what to do, as Markdown
+    Errors,
+}
+
+impl Docs {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::Errors => print(&components::catalogue().markdown()),
         }
     }
 }

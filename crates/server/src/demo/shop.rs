@@ -28,7 +28,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 /// Serves the shop until `stop` resolves.
-pub async fn serve(listener: TcpListener, stop: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+pub(super) async fn serve(listener: TcpListener, stop: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
     axum::serve(listener, router()).with_graceful_shutdown(stop).await
 }
 
@@ -41,7 +41,7 @@ pub async fn serve(listener: TcpListener, stop: impl Future<Output = ()> + Send 
 /// | `/basket`, `/orders` | what the caller wants and has bought | `signed-in` |
 /// | `/reports` | turnover by product | `plan:pro` |
 /// | `/admin` | everybody's orders | `role:admin` |
-pub fn router() -> Router {
+pub(super) fn router() -> Router {
     Router::new()
         .route("/", get(front_page))
         .route("/style.css", get(style))
