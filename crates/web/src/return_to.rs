@@ -21,6 +21,11 @@ impl ReturnTo {
         sound.then(|| Self(text.to_owned()))
     }
 
+    /// A path that the program itself names.
+    pub fn fixed(path: &'static str) -> Self {
+        Self(path.to_owned())
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -14,7 +14,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 pub(crate) use self::error::error_page;
 use self::words::Words;
-pub use self::{assets::asset_url, problems::Catalogue, routes::page_routes, visit::Visit};
+pub use self::{
+    assets::asset_url,
+    problems::Catalogue,
+    routes::{language_cookie, page_routes},
+    visit::Visit,
+};
 use crate::{Problem, Site};
 
 /// One page: a title, a frame, and what its own template renders.
@@ -86,6 +91,13 @@ impl<'a> Page<'a> {
     #[must_use]
     pub fn link(mut self, href: &'a str, label: &'a str, current: bool) -> Self {
         self.frame.links.push(Link { href, label, current });
+        self
+    }
+
+    /// The language switch comes back to `path` instead: for forms that are shown again where only POST answers.
+    #[must_use]
+    pub fn back_to(mut self, path: &'a str) -> Self {
+        self.frame.path = Some(path);
         self
     }
 

@@ -10,7 +10,7 @@ use http::{HeaderValue, header};
 use serde::Deserialize;
 
 use super::{Catalogue, Visit, assets, problems};
-use crate::{Form, LANGUAGE_COOKIE, ReturnTo, SameOrigin};
+use crate::{Form, LANGUAGE_COOKIE, ReturnTo, SameOrigin, Site};
 
 /// `/auth/assets/…`, `POST /auth/language`, `/problems/…`.
 pub fn page_routes(catalogue: Catalogue) -> Router {
@@ -33,12 +33,16 @@ struct Choice {
 async fn choose_language(_: SameOrigin, visit: Visit, Form(choice): Form<Choice>) -> Response {
     let mut response = Redirect::to(ReturnTo::parse(&choice.return_to).as_ref().map_or("/", ReturnTo::as_str)).into_response();
     if let Some(locale) = Locale::from_tag(&choice.lang) {
-        let secure = if visit.site.own_origin.starts_with("https:") { "; Secure" } else { "" };
-        let cookie = format!("{LANGUAGE_COOKIE}={}; Path=/; Max-Age=31536000; SameSite=Lax; HttpOnly{secure}", locale.tag());
-        if let Ok(cookie) = HeaderValue::try_from(cookie) {
-            response.headers_mut().append(header::SET_COOKIE, cookie);
-        }
+        response.headers_mut().append(header::SET_COOKIE, language_cookie(&visit.site, locale));
     }
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// `Set-Cookie` that remembers a language for a year.
+pub fn language_cookie(site: &Site, locale: Locale) -> HeaderValue {
+    let secure = if site.own_origin.starts_with("https:") { "; Secure" } else { "" };
+    let cookie = format!("{LANGUAGE_COOKIE}={}; Path=/; Max-Age=31536000; SameSite=Lax; HttpOnly{secure}", locale.tag());
+    // Made of constants, all of them visible ASCII.
+    HeaderValue::try_from(cookie).unwrap_or(HeaderValue::from_static(""))
 }

@@ -1,0 +1,272 @@
+//! The account of whoever is signed in: profile, password, devices, the end.
+
+use askama::Template;
+use axum::{extract::State, response::Response};
+use baluarte_kernel::{Ctx, Locale, PageQuery, Secret, SessionId};
+use baluarte_web::{Caller, Form, Page, Problem, Query, SameOrigin, Visit, language_cookie};
+use http::{StatusCode, header};
+use serde::Deserialize;
+
+use super::{
+    ACCOUNT, Words, alert,
+    device::{Device, readable},
+    error_title,
+    field::Field,
+    password_words, refuse, see_other, sign_in_first,
+};
+use crate::{Identity, IdentityError, Name, ProfileChange, Session, User};
+
+#[derive(Template)]
+#[template(path = "account.html")]
+struct AccountPage<'a> {
+    t: &'static Words,
+    user: &'a User,
+    plan: &'a str,
+    since: String,
+    languages: [Locale; 3],
+    done: &'a str,
+    alert: &'a str,
+    name: Field<'a>,
+    current: Field<'a>,
+    new: Field<'a>,
+    devices: Vec<Device>,
+    /// There are devices that the list does not show.
+    more: bool,
+    /// There are devices besides this one.
+    others: bool,
+}
+
+#[derive(Template)]
+#[template(path = "delete.html")]
+struct DeletePage<'a> {
+    t: &'static Words,
+    email: &'a str,
+    alert: &'a str,
+    password: Field<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Arrival {
+    done: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Profile {
+    name: String,
+    locale: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct PasswordChange {
+    current_password: Secret,
+    new_password: Secret,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct WhichSession {
+    id: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Confirmation {
+    password: Secret,
+}
+
+/// What the page shows besides the account itself.
+#[derive(Default)]
+pub(super) struct Look<'a> {
+    pub done: &'a str,
+    pub alert: &'a str,
+    pub name: Option<&'a str>,
+    pub name_error: &'a str,
+    pub current_error: &'a str,
+    pub new_error: &'a str,
+}
+
+pub(super) async fn show(
+    State(identity): State<Identity>,
+    Caller(ctx): Caller,
+    visit: Visit,
+    Query(arrival): Query<Arrival>,
+) -> Result<Response, Problem> {
+    let t = Words::of(visit.locale);
+    let done = match arrival.done.as_str() {
+        "profile" => t.done_profile,
+        "password" => t.done_password,
+        "session" => t.done_session,
+        "others" => t.done_others,
+        "verified" => t.done_verified_here,
+        _ => "",
+    };
+    render(&identity, &ctx, &visit, StatusCode::OK, Look { done, ..Look::default() }).await
+}
+
+pub(super) async fn submit_profile(
+    State(identity): State<Identity>,
+    _: SameOrigin,
+    Caller(ctx): Caller,
+    visit: Visit,
+    Form(form): Form<Profile>,
+) -> Result<Response, Problem> {
+    let Ok(name) = form.name.parse::<Name>() else {
+        let look = Look { name: Some(&form.name), name_error: Words::of(visit.locale).bad_name, ..Look::default() };
+        return render(&identity, &ctx, &visit, StatusCode::UNPROCESSABLE_ENTITY, look).await;
+    };
+    let locale = Locale::from_tag(&form.locale);
+    match identity.update_profile(&ctx, ProfileChange { name: Some(name), locale }).await {
+        Ok(user) => {
+            let mut response = see_other(&format!("{ACCOUNT}?done=profile"));
+            response.headers_mut().append(header::SET_COOKIE, language_cookie(&visit.site, user.locale));
+            Ok(response)
+        }
+        Err(err) => otherwise(err),
+    }
+}
+
+pub(super) async fn submit_password(
+    State(identity): State<Identity>,
+    _: SameOrigin,
+    Caller(ctx): Caller,
+    visit: Visit,
+    Form(form): Form<PasswordChange>,
+) -> Result<Response, Problem> {
+    let t = Words::of(visit.locale);
+    let missing = |password: &Secret| if password.is_empty() { t.password_missing } else { "" };
+    let empty = Look { current_error: missing(&form.current_password), new_error: missing(&form.new_password), ..Look::default() };
+    let (status, look) = if !empty.current_error.is_empty() || !empty.new_error.is_empty() {
+        (StatusCode::UNPROCESSABLE_ENTITY, empty)
+    } else {
+        match identity.change_password(&ctx, &form.current_password, form.new_password).await {
+            Ok(()) => return Ok(see_other(&format!("{ACCOUNT}?done=password"))),
+            Err(IdentityError::WrongPassword) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, Look { current_error: t.wrong_password, ..Look::default() })
+            }
+            Err(IdentityError::BadPassword(bad)) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, Look { new_error: password_words(t, bad), ..Look::default() })
+            }
+            Err(err) => match alert(t, &err) {
+                Some((status, words)) => {
+                    return render(&identity, &ctx, &visit, status, Look { alert: &words, ..Look::default() }).await;
+                }
+                None => return otherwise(err),
+            },
+        }
+    };
+    render(&identity, &ctx, &visit, status, look).await
+}
+
+pub(super) async fn end_session(
+    State(identity): State<Identity>,
+    _: SameOrigin,
+    Caller(ctx): Caller,
+    Form(form): Form<WhichSession>,
+) -> Result<Response, Problem> {
+    let ended = match form.id.parse::<SessionId>() {
+        Ok(id) => identity.revoke_session(&ctx, id).await,
+        Err(_) => Err(IdentityError::SessionNotFound),
+    };
+    match ended {
+        // Gone already is as good as gone.
+        Ok(()) | Err(IdentityError::SessionNotFound) => Ok(see_other(&format!("{ACCOUNT}?done=session"))),
+        Err(err) => otherwise(err),
+    }
+}
+
+pub(super) async fn end_other_sessions(State(identity): State<Identity>, _: SameOrigin, Caller(ctx): Caller) -> Result<Response, Problem> {
+    match identity.revoke_other_sessions(&ctx).await {
+        Ok(()) => Ok(see_other(&format!("{ACCOUNT}?done=others"))),
+        Err(err) => otherwise(err),
+    }
+}
+
+pub(super) async fn show_delete(Caller(ctx): Caller, visit: Visit) -> Response {
+    ask_before_deleting(&ctx, &visit, StatusCode::OK, "", "")
+}
+
+pub(super) async fn submit_delete(
+    State(identity): State<Identity>,
+    _: SameOrigin,
+    Caller(ctx): Caller,
+    visit: Visit,
+    Form(form): Form<Confirmation>,
+) -> Result<Response, Problem> {
+    let t = Words::of(visit.locale);
+    if form.password.is_empty() {
+        return Ok(ask_before_deleting(&ctx, &visit, StatusCode::UNPROCESSABLE_ENTITY, "", t.password_missing));
+    }
+    match identity.delete_me(&ctx, &form.password).await {
+        Ok(()) => {
+            let mut response = see_other("/auth/login?done=deleted");
+            response.headers_mut().append(header::SET_COOKIE, identity.forget_cookie());
+            Ok(response)
+        }
+        Err(IdentityError::WrongPassword) => Ok(ask_before_deleting(&ctx, &visit, StatusCode::UNPROCESSABLE_ENTITY, "", t.wrong_password)),
+        Err(err) => match alert(t, &err) {
+            Some((status, words)) => Ok(ask_before_deleting(&ctx, &visit, status, &words, "")),
+            None => otherwise(err),
+        },
+    }
+}
+
+/// Whoever has no session any more signs in and comes back.
+fn otherwise(err: IdentityError) -> Result<Response, Problem> {
+    match err {
+        IdentityError::Forbidden(baluarte_kernel::Forbidden::NotSignedIn) => Ok(sign_in_first(ACCOUNT)),
+        err => Err(refuse(err)),
+    }
+}
+
+async fn render(identity: &Identity, ctx: &Ctx, visit: &Visit, status: StatusCode, look: Look<'_>) -> Result<Response, Problem> {
+    if ctx.user().is_err() {
+        return Ok(sign_in_first(ACCOUNT));
+    }
+    let user = match identity.find_me(ctx).await {
+        Ok(user) => user,
+        Err(err) => return otherwise(err),
+    };
+    let sessions = identity.list_sessions(ctx, &PageQuery::default()).await.map_err(refuse)?;
+    let plan = identity.plan_of(user.id);
+    Ok(account_page(visit, &user, &plan, &sessions, status, &look))
+}
+
+pub(super) fn account_page(
+    visit: &Visit,
+    user: &User,
+    plan: &str,
+    sessions: &baluarte_kernel::Page<Session>,
+    status: StatusCode,
+    look: &Look<'_>,
+) -> Response {
+    let t = Words::of(visit.locale);
+    let devices: Vec<_> = sessions.items.iter().map(|session| Device::new(t, session)).collect();
+    let content = AccountPage {
+        t,
+        plan,
+        since: readable(&user.created_at.to_string()),
+        languages: Locale::ALL,
+        done: look.done,
+        alert: look.alert,
+        name: Field::person(t, look.name.unwrap_or(user.name.as_str())).wrong(look.name_error),
+        current: Field::current_password(t, "current_password", t.current_password).wrong(look.current_error),
+        new: Field::new_password(t, "new_password", t.new_password).wrong(look.new_error),
+        others: devices.iter().any(|device| !device.current),
+        devices,
+        more: sessions.next_cursor.is_some(),
+        user,
+    };
+    let title = if status.is_success() { t.account.to_owned() } else { error_title(t, t.account) };
+    Page::sheet(visit, &title).back_to(ACCOUNT).respond(status, &content)
+}
+
+pub(super) fn ask_before_deleting(ctx: &Ctx, visit: &Visit, status: StatusCode, alert: &str, error: &str) -> Response {
+    let Ok(principal) = ctx.user() else { return sign_in_first("/auth/account/delete") };
+    let t = Words::of(visit.locale);
+    let password = Field::current_password(t, "password", t.current_password).wrong(error);
+    let title = if status.is_success() { t.delete.to_owned() } else { error_title(t, t.delete) };
+    Page::gate(visit, &title).respond(status, &DeletePage { t, email: &principal.email, alert, password })
+}

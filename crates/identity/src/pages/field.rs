@@ -1,0 +1,79 @@
+use askama::Template;
+
+use super::Words;
+
+/// One labelled input, with what is wrong with it.
+#[derive(Debug, Template)]
+#[template(path = "field.html")]
+pub(super) struct Field<'a> {
+    t: &'static Words,
+    pub id: &'static str,
+    pub name: &'static str,
+    pub kind: &'static str,
+    pub autocomplete: &'static str,
+    pub label: &'a str,
+    pub hint: &'a str,
+    pub value: &'a str,
+    pub error: &'a str,
+    /// In UTF-16 units, as browsers count; the service has the last word.
+    pub max: u16,
+}
+
+impl<'a> Field<'a> {
+    pub(super) fn email(t: &'static Words, value: &'a str) -> Self {
+        Self {
+            t,
+            id: "email",
+            name: "email",
+            kind: "email",
+            autocomplete: "username",
+            label: t.email,
+            hint: "",
+            value,
+            error: "",
+            max: 254,
+        }
+    }
+
+    pub(super) fn person(t: &'static Words, value: &'a str) -> Self {
+        Self {
+            t,
+            id: "name",
+            name: "name",
+            kind: "text",
+            autocomplete: "name",
+            label: t.name,
+            hint: t.name_hint,
+            value,
+            error: "",
+            max: 200,
+        }
+    }
+
+    /// The password that the account has. Its value is never sent back.
+    pub(super) fn current_password(t: &'static Words, name: &'static str, label: &'static str) -> Self {
+        Self { t, id: name, name, kind: "password", autocomplete: "current-password", label, hint: "", value: "", error: "", max: 512 }
+    }
+
+    /// The password that it is to have.
+    pub(super) fn new_password(t: &'static Words, name: &'static str, label: &'static str) -> Self {
+        Self {
+            t,
+            id: name,
+            name,
+            kind: "password",
+            autocomplete: "new-password",
+            label,
+            hint: t.password_hint,
+            value: "",
+            error: "",
+            max: 512,
+        }
+    }
+
+    #[must_use]
+    pub(super) fn wrong(mut self, error: &'a str) -> Self {
+        self.error = error;
+        self
+    }
+}

@@ -1,0 +1,161 @@
+//! Signing in and out.
+
+use askama::Template;
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use baluarte_kernel::Secret;
+use baluarte_web::{Caller, Form, Page, Problem, Query, ReturnTo, SameOrigin, Visit, fill};
+use http::{StatusCode, header};
+use serde::Deserialize;
+
+use super::{ACCOUNT, Message, Words, alert, error_title, field::Field, message, refuse, return_query, see_other};
+use crate::{Granted, Identity, IdentityError, Registration, SessionKind, SignIn};
+
+#[derive(Template)]
+#[template(path = "sign_in.html")]
+struct SignInPage<'a> {
+    t: &'static Words,
+    lead: &'a str,
+    done: &'a str,
+    alert: &'a str,
+    /// Offer to send the confirmation of the address again.
+    resend: bool,
+    /// Anybody may register.
+    open: bool,
+    return_to: &'a str,
+    query: &'a str,
+    email: Field<'a>,
+    password: Field<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Arrival {
+    pub return_to: String,
+    done: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Credentials {
+    email: String,
+    password: Secret,
+    return_to: String,
+}
+
+/// What the sign-in form shows besides its labels.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Look<'a> {
+    pub email: &'a str,
+    pub return_to: &'a str,
+    pub done: &'a str,
+    pub alert: &'a str,
+    pub email_error: &'a str,
+    pub password_error: &'a str,
+    pub resend: bool,
+}
+
+pub(super) async fn show(State(identity): State<Identity>, Caller(ctx): Caller, visit: Visit, Query(arrival): Query<Arrival>) -> Response {
+    if ctx.user().is_ok() {
+        return see_other(destination(&arrival.return_to).as_str());
+    }
+    let t = Words::of(visit.locale);
+    let done = match arrival.done.as_str() {
+        "reset" => t.done_reset,
+        "verified" => t.done_verified,
+        "deleted" => t.done_deleted,
+        _ => "",
+    };
+    render(open(&identity), &visit, StatusCode::OK, Look { return_to: &arrival.return_to, done, ..Look::default() })
+}
+
+pub(super) async fn submit(
+    State(identity): State<Identity>,
+    _: SameOrigin,
+    Caller(ctx): Caller,
+    visit: Visit,
+    Form(form): Form<Credentials>,
+) -> Result<Response, Problem> {
+    let t = Words::of(visit.locale);
+    let look = Look { email: &form.email, return_to: &form.return_to, ..Look::default() };
+    let email_error = if form.email.contains('@') { "" } else { t.bad_email };
+    let password_error = if form.password.is_empty() { t.password_missing } else { "" };
+    if !email_error.is_empty() || !password_error.is_empty() {
+        return Ok(render(open(&identity), &visit, StatusCode::UNPROCESSABLE_ENTITY, Look { email_error, password_error, ..look }));
+    }
+    let attempt = SignIn { email: form.email.clone(), password: form.password, session: SessionKind::Cookie };
+    match identity.sign_in(&ctx, attempt).await {
+        Ok(signed_in) => Ok(enter(&identity, signed_in.granted, &form.return_to)),
+        Err(err) => {
+            let Some((status, words)) = alert(t, &err) else { return Err(refuse(err)) };
+            let resend = matches!(err, IdentityError::EmailNotVerified);
+            let mut response = render(open(&identity), &visit, status, Look { alert: &words, resend, ..look });
+            if let IdentityError::TooManyAttempts { retry_after } = err {
+                response.headers_mut().insert(header::RETRY_AFTER, retry_after.as_secs().max(1).into());
+            }
+            Ok(response)
+        }
+    }
+}
+
+/// Sets the cookie and goes where the visitor wanted to.
+pub(super) fn enter(identity: &Identity, granted: Granted, return_to: &str) -> Response {
+    let mut response = see_other(destination(return_to).as_str());
+    match granted {
+        Granted::Cookie(cookie) => {
+            response.headers_mut().append(header::SET_COOKIE, identity.session_cookie(&cookie));
+        }
+        // Pages ask for cookies; tokens would be for programs.
+        Granted::Tokens(_) => {}
+    }
+    response
+}
+
+pub(super) async fn sign_out(State(identity): State<Identity>, _: SameOrigin, Caller(ctx): Caller) -> Result<Response, Problem> {
+    if ctx.user().is_ok() {
+        match identity.sign_out(&ctx).await {
+            // Gone already is as good as gone.
+            Ok(()) | Err(IdentityError::SessionNotFound) => {}
+            Err(err) => return Err(refuse(err)),
+        }
+    }
+    let mut response = see_other("/auth/signed-out");
+    response.headers_mut().append(header::SET_COOKIE, identity.forget_cookie());
+    Ok(response)
+}
+
+pub(super) async fn signed_out(visit: Visit) -> Response {
+    let t = Words::of(visit.locale);
+    let links = vec![("/auth/login", t.sign_in), ("/", t.home)];
+    message(&visit, StatusCode::OK, &Message { title: t.signed_out, text: t.signed_out_lead, more: "", links })
+}
+
+fn open(identity: &Identity) -> bool {
+    identity.config().registration == Registration::Open
+}
+
+fn destination(return_to: &str) -> ReturnTo {
+    ReturnTo::parse(return_to).unwrap_or_else(|| ReturnTo::fixed(ACCOUNT))
+}
+
+pub(super) fn render(open: bool, visit: &Visit, status: StatusCode, look: Look<'_>) -> Response {
+    let t = Words::of(visit.locale);
+    let asked = ReturnTo::parse(look.return_to);
+    let lead = if asked.is_some() { t.go_on.to_owned() } else { fill(t.sign_in_lead, &[&visit.site.brand]) };
+    let content = SignInPage {
+        t,
+        lead: &lead,
+        done: look.done,
+        alert: look.alert,
+        resend: look.resend,
+        open,
+        return_to: asked.as_ref().map_or("", ReturnTo::as_str),
+        query: &return_query(look.return_to),
+        email: Field::email(t, look.email).wrong(look.email_error),
+        password: Field::current_password(t, "password", t.password).wrong(look.password_error),
+    };
+    let title = if status.is_success() { t.sign_in.to_owned() } else { error_title(t, t.sign_in) };
+    Page::gate(visit, &title).respond(status, &content).into_response()
+}
