@@ -12,7 +12,7 @@ use baluarte_db::{Migration, Migrations};
 
 pub use config::{EmailVerification, IdentityConfig, Registration};
 pub use error::IdentityError;
-pub use http::NamedLimit;
+pub use http::{NamedLimit, PROBLEMS};
 pub use model::{
     BadEmail, BadName, BadRole, CreatedAccount, Email, Granted, Name, NewAccount, NewUser, Person, ProfileChange, Refreshed, Registered,
     Role, Session, SessionCookie, SessionKind, SignIn, SignedIn, TokenPair, User, UserFilter,

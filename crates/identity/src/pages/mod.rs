@@ -160,10 +160,3 @@ fn span(t: &Words, wait: Duration) -> String {
 fn refuse(err: IdentityError) -> Problem {
     Problem::from(err)
 }
-
-// TEMPORARY
-impl From<IdentityError> for Problem {
-    fn from(err: IdentityError) -> Self {
-        Problem::internal(&err)
-    }
-}
