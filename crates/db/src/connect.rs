@@ -1,6 +1,14 @@
 //! How a connection to either database is set up; every number that bounds waiting stands here.
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use sea_orm::sqlx::{
     self, Connection as _, Executor as _, PgConnection, PgPool, SqlitePool,
@@ -84,7 +92,10 @@ pub(crate) fn postgres(options: &PgConnectOptions) -> PgConnectOptions {
 
 /// A pool that finds out about dead connections by itself: a network that swallows packets answers nothing, not even
 /// that it is gone, so every check has a time limit of its own.
-pub(crate) fn postgres_pool(options: &PgConnectOptions, connections: u32) -> PgPool {
+///
+/// `stuck` is set when a connection did not answer on its way back into the pool. Its place is lost until the kernel
+/// gives the socket up, which takes a quarter of an hour: closing a TLS connection waits for the peer's farewell.
+pub(crate) fn postgres_pool(options: &PgConnectOptions, connections: u32, stuck: Arc<AtomicBool>) -> PgPool {
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE)
@@ -92,14 +103,22 @@ pub(crate) fn postgres_pool(options: &PgConnectOptions, connections: u32) -> PgP
         .max_lifetime(Duration::from_secs(30 * 60))
         .test_before_acquire(false)
         .after_connect(|conn, _| Box::pin(async move { conn.execute(POSTGRES_SESSION).await.map(|_| ()) }))
-        .before_acquire(|conn, meta| Box::pin(async move { if meta.idle_for < TRUSTED { Ok(true) } else { probe(conn).await } }))
-        // Also flushes the rollback of a transaction that was dropped. Without the limit, a connection whose peer
-        // vanished would hold its place in the pool until the kernel gives up after a quarter of an hour.
-        .after_release(|conn, _| Box::pin(probe(conn)))
+        .before_acquire(|conn, meta| if meta.idle_for < TRUSTED { Box::pin(std::future::ready(Ok(true))) } else { Box::pin(probe(conn)) })
+        // Also flushes the rollback of a transaction that was dropped.
+        .after_release(move |conn, _| {
+            let stuck = Arc::clone(&stuck);
+            Box::pin(async move {
+                let answer = probe(conn).await;
+                if matches!(&answer, Err(sqlx::Error::Io(err)) if err.kind() == std::io::ErrorKind::TimedOut) {
+                    stuck.store(true, Ordering::Relaxed);
+                }
+                answer
+            })
+        })
         .connect_lazy_with(postgres(options))
 }
 
-/// An error makes the pool drop the connection without a farewell, which a dead network would not take.
+/// An error makes the pool drop the connection instead of using it.
 async fn probe(conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
     match tokio::time::timeout(PROBE, conn.ping()).await {
         Ok(answer) => answer.map(|()| true),

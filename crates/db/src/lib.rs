@@ -6,6 +6,7 @@ mod connect;
 mod error;
 mod migrate;
 mod pool;
+mod source;
 
 pub use batch::Batch;
 pub use config::DatabaseConfig;

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, SqliteTransactionMode,
-    Statement, TransactionOptions, TransactionTrait, Value,
+    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, SqliteTransactionMode, Statement,
+    TransactionOptions, TransactionTrait, Value,
 };
 use tokio::time::timeout;
 
@@ -10,6 +10,7 @@ use crate::{
     DatabaseConfig, DbError,
     config::Location,
     connect::{self, ANSWER},
+    source::Source,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,12 +24,12 @@ pub enum Dialect {
 pub struct Db {
     dialect: Dialect,
     read: Reader,
-    write: DatabaseConnection,
+    write: Source,
 }
 
 /// Where statements that only read go, outside a transaction. Each answers within seconds or fails.
 #[derive(Debug, Clone)]
-pub struct Reader(DatabaseConnection);
+pub struct Reader(Source);
 
 /// An open writing transaction; dropped without [`Tx::commit`], it rolls back. Each statement answers within seconds or
 /// fails. After an error, return: PostgreSQL takes no further statement.
@@ -42,10 +43,10 @@ impl Db {
             Location::Sqlite(path) => {
                 connect::create_sqlite_file(&path)?;
                 let (readers, writer) = connect::sqlite_pools(&path, config.connections);
-                (Dialect::Sqlite, DatabaseConnection::from(readers), DatabaseConnection::from(writer))
+                (Dialect::Sqlite, Source::sqlite(readers), Source::sqlite(writer))
             }
             Location::Postgres(options) => {
-                let pool = DatabaseConnection::from(connect::postgres_pool(&options, config.connections));
+                let pool = Source::postgres(*options, config.connections);
                 (Dialect::Postgres, pool.clone(), pool)
             }
         };
@@ -76,7 +77,7 @@ impl Db {
     /// PostgreSQL. Keep it short, and never wait for the network inside it: SQLite has this one writer.
     pub async fn begin(&self) -> Result<Tx, DbError> {
         let options = TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() };
-        Ok(Tx(answered(self.write.begin_with_options(options)).await?))
+        Ok(Tx(answered(self.write.current().begin_with_options(options)).await?))
     }
 
     /// Ends a transaction well; the same as [`Tx::commit`].
@@ -97,8 +98,8 @@ impl Db {
     /// Waits for open transactions and closes every connection; further use gives `Unavailable`.
     pub async fn close(&self) {
         // Closing twice is harmless on PostgreSQL, where both are the same pool. An error means it is closed already.
-        let _ = self.read.0.clone().close().await;
-        let _ = self.write.clone().close().await;
+        let _ = self.read.0.current().close().await;
+        let _ = self.write.current().close().await;
     }
 }
 
@@ -151,29 +152,29 @@ async fn answered<T>(work: impl Future<Output = Result<T, DbErr>>) -> Result<T, 
 }
 
 macro_rules! bounded_connection {
-    ($type:ty) => {
+    ($type:ty, $self:ident => $conn:expr) => {
         #[async_trait::async_trait]
         impl ConnectionTrait for $type {
-            fn get_database_backend(&self) -> DbBackend {
-                self.0.get_database_backend()
+            fn get_database_backend(&$self) -> DbBackend {
+                $conn.get_database_backend()
             }
-            async fn execute_raw(&self, stmt: Statement) -> Result<ExecResult, DbErr> {
-                answered(self.0.execute_raw(stmt)).await
+            async fn execute_raw(&$self, stmt: Statement) -> Result<ExecResult, DbErr> {
+                answered($conn.execute_raw(stmt)).await
             }
-            async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-                answered(self.0.execute_unprepared(sql)).await
+            async fn execute_unprepared(&$self, sql: &str) -> Result<ExecResult, DbErr> {
+                answered($conn.execute_unprepared(sql)).await
             }
-            async fn query_one_raw(&self, stmt: Statement) -> Result<Option<QueryResult>, DbErr> {
-                answered(self.0.query_one_raw(stmt)).await
+            async fn query_one_raw(&$self, stmt: Statement) -> Result<Option<QueryResult>, DbErr> {
+                answered($conn.query_one_raw(stmt)).await
             }
-            async fn query_all_raw(&self, stmt: Statement) -> Result<Vec<QueryResult>, DbErr> {
-                answered(self.0.query_all_raw(stmt)).await
+            async fn query_all_raw(&$self, stmt: Statement) -> Result<Vec<QueryResult>, DbErr> {
+                answered($conn.query_all_raw(stmt)).await
             }
         }
     };
 }
-bounded_connection!(Reader);
-bounded_connection!(Tx);
+bounded_connection!(Reader, self => self.0.current());
+bounded_connection!(Tx, self => self.0);
 
 #[cfg(test)]
 mod tests {

@@ -80,6 +80,10 @@ impl PostgresDatabase {
         Self { server, name }
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// `postgres://…/NAME`
     pub(crate) fn url(&self) -> String {
         let (before, _) = self.server.rsplit_once('/').expect("a database URL has a path");

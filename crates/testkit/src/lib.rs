@@ -2,6 +2,7 @@
 
 mod backend;
 mod client;
+mod db;
 mod gate;
 mod ports;
 mod process;
@@ -12,9 +13,12 @@ mod websocket;
 
 pub use backend::Backend;
 pub use client::{Answer, Client};
+pub use db::{TestDb, run_on};
 pub use gate::Gate;
 pub use process::{Baluarte, Builder, Exit};
 pub use redis_server::RedisServer;
 pub use site::{Output, Site};
 pub use upstream::{Received, Upstream};
 pub use websocket::WebSocket;
+// What `each_backend!` expands to names the engine.
+pub use baluarte_db::Dialect;

@@ -1,0 +1,85 @@
+//! Where connections come from.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use arc_swap::ArcSwap;
+use sea_orm::{
+    DatabaseConnection,
+    sqlx::{SqlitePool, postgres::PgConnectOptions},
+};
+
+use crate::connect;
+
+/// A pool. Cheap to clone.
+#[derive(Clone)]
+pub(crate) enum Source {
+    Sqlite(DatabaseConnection),
+    Postgres(Arc<Renewed>),
+}
+
+/// A pool that is replaced when connections are stuck in it, so that an outage of the network ends for us when it ends.
+pub(crate) struct Renewed {
+    options: PgConnectOptions,
+    connections: u32,
+    pool: ArcSwap<Pool>,
+}
+
+struct Pool {
+    connection: DatabaseConnection,
+    stuck: Arc<AtomicBool>,
+}
+
+impl Source {
+    pub(crate) fn sqlite(pool: SqlitePool) -> Self {
+        Self::Sqlite(pool.into())
+    }
+
+    pub(crate) fn postgres(options: PgConnectOptions, connections: u32) -> Self {
+        let pool = ArcSwap::from_pointee(Pool::new(&options, connections));
+        Self::Postgres(Arc::new(Renewed { options, connections, pool }))
+    }
+
+    pub(crate) fn current(&self) -> DatabaseConnection {
+        match self {
+            Self::Sqlite(connection) => connection.clone(),
+            Self::Postgres(renewed) => renewed.current(),
+        }
+    }
+}
+
+impl Renewed {
+    fn current(&self) -> DatabaseConnection {
+        let pool = self.pool.load();
+        if !pool.stuck.load(Ordering::Relaxed) {
+            return pool.connection.clone();
+        }
+        // What is in use in the old pool is finished there; what idles is closed by its own maintenance.
+        let previous = self.pool.compare_and_swap(&*pool, Arc::new(Pool::new(&self.options, self.connections)));
+        if Arc::ptr_eq(&previous, &pool) {
+            tracing::warn!(target: "db", "PostgreSQL stopped answering on open connections; starting over with new ones");
+        }
+        self.pool.load().connection.clone()
+    }
+}
+
+impl Pool {
+    fn new(options: &PgConnectOptions, connections: u32) -> Self {
+        let stuck = Arc::new(AtomicBool::new(false));
+        Self { connection: connect::postgres_pool(options, connections, Arc::clone(&stuck)).into(), stuck }
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sqlite(_) => "sqlite",
+            Self::Postgres(_) => "postgres",
+        })
+    }
+}
