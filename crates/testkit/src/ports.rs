@@ -10,7 +10,7 @@ use std::{
 /// It lies below the range that the kernel hands out by itself, and a locked file keeps other tests (which run in
 /// processes of their own) from choosing it too, so it cannot be taken between choosing and listening.
 #[derive(Debug)]
-pub(crate) struct Port {
+pub struct Port {
     number: u16,
     _lock: File,
 }
@@ -19,7 +19,7 @@ const FIRST: u16 = 15_000;
 const COUNT: u16 = 15_000;
 
 impl Port {
-    pub(crate) fn reserve() -> Self {
+    pub fn reserve() -> Self {
         let folder = std::env::temp_dir().join("baluarte-test-ports");
         std::fs::create_dir_all(&folder).expect("the folder for temporary files is writable");
         let start = rand::random::<u16>() % COUNT;
@@ -33,7 +33,12 @@ impl Port {
         panic!("no free port between {FIRST} and {}", FIRST + COUNT);
     }
 
-    pub(crate) fn number(&self) -> u16 {
+    pub fn number(&self) -> u16 {
         self.number
+    }
+
+    /// `http://127.0.0.1:PORT`
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.number)
     }
 }

@@ -20,6 +20,9 @@ use crate::{
 /// How long a process may take to answer `/healthz`, or to end: generous, because machines under test are busy.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What a process has printed so far.
+pub(crate) type Lines = Arc<Mutex<Vec<String>>>;
+
 /// A running `baluarte serve`. Killed when dropped.
 #[derive(Debug)]
 pub struct Baluarte {
@@ -27,7 +30,7 @@ pub struct Baluarte {
     addresses: Addresses,
     config: String,
     process: Option<Running>,
-    lines: Arc<Mutex<Vec<String>>>,
+    lines: Lines,
     /// `http://127.0.0.1:PORT`
     pub base_url: String,
 }
@@ -312,7 +315,7 @@ impl Drop for Baluarte {
 }
 
 /// Reads a pipe to its end, so that the child never blocks on it.
-fn collect(pipe: impl Read + Send + 'static, lines: Arc<Mutex<Vec<String>>>) -> JoinHandle<()> {
+pub(crate) fn collect(pipe: impl Read + Send + 'static, lines: Lines) -> JoinHandle<()> {
     std::thread::spawn(move || {
         for line in BufReader::new(pipe).split(b'\n') {
             let Ok(line) = line else { return };
