@@ -248,8 +248,11 @@ impl Layers {
         (config, !self.incomplete)
     }
 
-    fn is_set(&self, key: &str) -> bool {
-        self.tree.get(&tree::Path::keys(key.split('.'))).is_some_and(|value| value != "")
+    /// An address without user and password gives nobody anything.
+    fn gives_access(&self, key: &str) -> bool {
+        let value = self.tree.get(&tree::Path::keys(key.split('.'))).and_then(serde_json::Value::as_str).unwrap_or_default();
+        let address = value.contains("://") || value.starts_with("sqlite:");
+        !value.is_empty() && (!address || value.contains('@'))
     }
 
     fn has(&self, section: &str, key: &str) -> bool {
@@ -263,8 +266,8 @@ impl Layers {
             Err(err) => {
                 let inner = err.path().to_string();
                 let key = if inner == "." { name.to_owned() } else { format!("{name}.{inner}") };
-                // A list entry that was taken out has been reported already.
-                if !self.troubles.iter().any(|known| known.key == key) {
+                // What was taken out, or was missing, has been reported already.
+                if !self.troubles.iter().any(|known| known.key.starts_with(&key)) {
                     let origin = self.tree.origin(&key).cloned();
                     self.troubles.push(Trouble { origin, key, problem: err.into_inner().to_string() });
                 }
@@ -277,7 +280,7 @@ impl Layers {
     fn add_config_file_if_it_holds_secrets(&mut self, schema: &Schema) {
         let secret_keys = schema.secrets();
         let file = self.tree.origins().find_map(|(key, origin)| match origin {
-            Origin::File { path, .. } if secret_keys.iter().any(|secret| secret == key) && self.is_set(key) => Some(path.clone()),
+            Origin::File { path, .. } if secret_keys.iter().any(|secret| secret == key) && self.gives_access(key) => Some(path.clone()),
             _ => None,
         });
         self.secret_files.extend(file);

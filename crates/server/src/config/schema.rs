@@ -144,6 +144,12 @@ impl Schema {
     fn walk_table(&self, node: &Value, map: &Map<String, Value>, at: &Path, found: &mut Vec<Mismatch>) {
         let known = node.get("properties").and_then(Value::as_object);
         let others = node.get("additionalProperties");
+        for key in node.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+            if !map.contains_key(key) {
+                let expected = known.and_then(|known| known.get(key)).map(|property| self.describe(property)).unwrap_or_default();
+                found.push(Mismatch { at: at.key(key), problem: format!("is missing, expected {expected}") });
+            }
+        }
         for (key, value) in map {
             if let Some(property) = known.and_then(|known| known.get(key)) {
                 self.walk(property, value, &at.key(key), found);

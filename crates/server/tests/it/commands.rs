@@ -1,0 +1,120 @@
+//! Commands that need no server.
+
+use std::{fs, os::unix::fs::PermissionsExt as _};
+
+use crate::scratch::Scratch;
+
+#[test]
+fn every_command_explains_itself() {
+    let help = Scratch::new().run(&["--help"]).expect(0).stdout;
+    for command in [
+        "serve",
+        "worker",
+        "demo",
+        "init",
+        "check",
+        "doctor",
+        "config",
+        "migrate",
+        "user",
+        "openapi",
+        "secret",
+        "healthcheck",
+        "completions",
+        "man",
+    ] {
+        assert!(help.contains(&format!("\n  {command}")), "{command} is not in the list:\n{help}");
+        Scratch::new().run(&[command, "--help"]).expect(0).says("Usage: baluarte");
+    }
+}
+
+#[test]
+fn wrong_usage_ends_with_2_and_no_command_shows_the_help() {
+    Scratch::new().run(&["no-such-command"]).expect(2);
+    Scratch::new().run(&["serve", "--roles", "web,chef"]).expect(2).says("there is no role \"chef\"");
+    Scratch::new().run(&["check", "--set", "nonsense"]).expect(2).says("KEY=VALUE");
+    Scratch::new().run(&[]).expect(2).says("Usage: baluarte");
+}
+
+#[test]
+fn init_writes_a_configuration_that_is_valid_and_keeps_the_secrets_private() {
+    let site = Scratch::new();
+    site.run(&[
+        "init",
+        "--yes",
+        "--domain",
+        "shop.example.com",
+        "--upstream",
+        "http://127.0.0.1:9000",
+        "--email-from",
+        "Shop <no-reply@example.com>",
+    ])
+    .expect(0);
+    let mode = fs::metadata(site.path(".env")).expect("init wrote it").permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600);
+    let config = fs::read_to_string(site.path("baluarte.toml")).expect("init wrote it");
+    assert!(!config.contains("SECRET"), "secrets belong into .env:\n{config}");
+    site.run(&["check"]).expect(0);
+    site.run(&["config", "show"]).expect(0).says("environment = \"production\"").says("server.public_url = \"https://shop.example.com\"");
+}
+
+#[test]
+fn init_never_overwrites() {
+    let site = Scratch::new().file(".env", "SECRET_KEY=mine\n");
+    site.run(&["init", "--yes"]).expect(1).says(".env exists already; nothing was written");
+    assert_eq!(fs::read_to_string(site.path(".env")).expect("it was there"), "SECRET_KEY=mine\n");
+    assert!(!site.path("baluarte.toml").exists());
+}
+
+#[test]
+fn init_without_anybody_to_ask_says_what_to_do() {
+    Scratch::new().run(&["init"]).expect(2).says("--yes");
+    Scratch::new().run(&["init", "--yes", "--upstream", "not an address"]).expect(2).says("is not an address");
+}
+
+#[test]
+fn a_generated_secret_is_long_and_never_the_same() {
+    let site = Scratch::new();
+    let (one, two) = (site.run(&["secret", "generate"]).expect(0).stdout, site.run(&["secret", "generate"]).expect(0).stdout);
+    assert_eq!(one.trim().len(), 64);
+    assert_ne!(one, two);
+}
+
+#[test]
+fn completions_and_manual_pages_are_written_for_every_command() {
+    let site = Scratch::new();
+    for shell in ["bash", "zsh", "fish"] {
+        site.run(&["completions", shell]).expect(0).says("healthcheck");
+    }
+    site.run(&["man"]).expect(0).says(".TH baluarte 1");
+    site.run(&["man", "--out", "pages"]).expect(0);
+    assert!(site.path("pages/baluarte-serve.1").exists());
+}
+
+#[test]
+fn the_schema_names_every_section() {
+    let text = Scratch::new().run(&["config", "schema"]).expect(0).stdout;
+    let schema: serde_json::Value = serde_json::from_str(&text).expect("a JSON document");
+    for section in
+        ["environment", "server", "database", "cluster", "edge", "gateway", "limits", "identity", "notify", "telemetry", "billing"]
+    {
+        assert!(schema["properties"].get(section).is_some(), "{section}");
+    }
+}
+
+#[test]
+fn healthcheck_fails_in_one_sentence_when_nobody_answers() {
+    Scratch::new().env("PORT", "1").run(&["healthcheck"]).expect(1).says("no answer from 127.0.0.1:1");
+}
+
+#[test]
+fn a_database_that_cannot_be_had_is_one_sentence_and_exit_1() {
+    let site = Scratch::new().file("plain", "a file where a folder is needed").env("DATABASE_URL", "sqlite:plain/baluarte.db");
+    let ran = site.run(&["migrate"]).expect(1).says("baluarte: database sqlite:plain/baluarte.db").never_says("panicked");
+    assert_eq!(ran.stderr.trim().lines().count(), 1, "{}", ran.stderr);
+}
+
+#[test]
+fn plans_by_hand_are_announced_not_pretended() {
+    Scratch::new().run(&["user", "set-plan", "ana@example.com", "pro"]).expect(1).says("come with billing");
+}

@@ -1,0 +1,145 @@
+//! Invalid configuration: exit 2, everything at once, each with file, key, what was found and what is allowed.
+
+use crate::scratch::Scratch;
+
+#[test]
+fn every_finding_comes_at_once_with_file_line_and_what_is_allowed() {
+    let config = r#"
+enviroment = "production"
+[server]
+lisetn = "127.0.0.1:1"
+request_timeout = "soon"
+body_limit = 5
+trusted_proxies = ["10.0.0.0/8", "everybody"]
+[gateway.upstreams.shop]
+servers = "http://127.0.0.1:9000"
+[limits.api]
+rate = "100/fortnight"
+[limits.empty]
+burst = 3
+[jobs]
+retry_base = "5s"
+"#;
+    Scratch::new()
+        .file("baluarte.toml", config)
+        .run(&["check"])
+        .expect(2)
+        .says("the configuration has 9 problems")
+        .says("baluarte.toml, line 2: enviroment: unknown key; did you mean \"environment\"?")
+        .says("baluarte.toml, line 4: server.lisetn: unknown key; did you mean \"listen\"?")
+        .says("line 5: server.request_timeout: found \"soon\", expected a span of time such as")
+        .says("line 6: server.body_limit: found 5, expected a number of bytes such as")
+        .says("line 7: server.trusted_proxies[1]: found \"everybody\", expected a network")
+        .says("line 9: gateway.upstreams.shop.servers: found \"http://127.0.0.1:9000\", expected a list")
+        .says("line 11: limits.api.rate: found \"100/fortnight\", expected a rate such as")
+        .says("line 12: limits.empty.rate: is missing, expected ")
+        .says("line 14: jobs: unknown key; allowed: ");
+}
+
+#[test]
+fn a_file_that_is_not_toml_is_refused_with_its_line() {
+    Scratch::new()
+        .file("baluarte.toml", "[server]\nlisten = = 1\n")
+        .run(&["check"])
+        .expect(2)
+        .says("baluarte.toml, line 2")
+        .says("not valid TOML");
+}
+
+#[test]
+fn a_file_named_on_the_command_line_must_exist_and_the_default_one_need_not() {
+    Scratch::new().run(&["check"]).expect(0);
+    Scratch::new().run(&["check", "--config", "elsewhere.toml"]).expect(2).says("elsewhere.toml");
+}
+
+#[test]
+fn flags_win_over_the_environment_over_dotenv_over_the_file_over_defaults() {
+    let site = |from: usize| {
+        let mut site = Scratch::new();
+        if from >= 1 {
+            site = site.file("baluarte.toml", "[server]\nrequest_timeout = \"1s\"\n");
+        }
+        if from >= 2 {
+            site = site.file(".env", "BALUARTE__SERVER__REQUEST_TIMEOUT=2s\n");
+        }
+        if from >= 3 {
+            site = site.env("BALUARTE__SERVER__REQUEST_TIMEOUT", "3s");
+        }
+        site
+    };
+    site(0).run(&["config", "show"]).expect(0).says("server.request_timeout = \"1m\"    # default");
+    site(1).run(&["config", "show"]).expect(0).says("server.request_timeout = \"1s\"    # baluarte.toml, line 2");
+    site(2).run(&["config", "show"]).expect(0).says("server.request_timeout = \"2s\"    # .env, BALUARTE__SERVER__REQUEST_TIMEOUT");
+    site(3).run(&["config", "show"]).expect(0).says("server.request_timeout = \"3s\"    # environment, BALUARTE__SERVER__REQUEST_TIMEOUT");
+    let args = ["config", "show", "--set", "server.request_timeout=4s"];
+    site(3).run(&args).expect(0).says("server.request_timeout = \"4s\"    # flag --set");
+}
+
+#[test]
+fn environment_names_reach_every_key_whatever_its_type() {
+    Scratch::new()
+        .env("PORT", "3000")
+        .env("BALUARTE__SERVER__TRUSTED_PROXIES", "10.0.0.0/8, ::1")
+        .env("BALUARTE__SERVER__ALLOW_INSECURE", "yes")
+        .env("BALUARTE__DATABASE__CONNECTIONS", "3")
+        .env("BALUARTE__GATEWAY__ROUTES", "[{ path = \"/x\", redirect = \"https://example.com\" }]")
+        .env("BALUARTE__LIMITS__FORGOT_PASSWORD__RATE", "3/min")
+        .run(&["config", "show"])
+        .expect(0)
+        .says("server.listen = \"0.0.0.0:3000\"    # environment, PORT")
+        .says("server.public_url = \"http://127.0.0.1:3000\"")
+        .says("server.trusted_proxies = [\"10.0.0.0/8\",\"::1/128\"]")
+        .says("server.allow_insecure = true")
+        .says("database.connections = 3")
+        .says("gateway.routes[0].path = \"/x\"")
+        .says("limits.forgot-password.rate = \"3/min\"");
+}
+
+#[test]
+fn a_misspelt_environment_name_is_an_error_too() {
+    Scratch::new()
+        .env("BALUARTE__SERVER__LISTN", "x")
+        .env("BALUARTE__DATABASE__CONNECTIONS", "many")
+        .env("PORT", "http")
+        .run(&["check"])
+        .expect(2)
+        .says("environment, BALUARTE__SERVER__LISTN: server.listn: unknown key \"listn\"; did you mean \"listen\"?")
+        .says("environment, BALUARTE__DATABASE__CONNECTIONS: database.connections: found \"many\", expected a whole number")
+        .says("environment, PORT: server.listen: found PORT=\"http\", expected a port");
+}
+
+#[test]
+fn a_value_may_come_from_a_file_and_the_two_spellings_exclude_each_other() {
+    let site = Scratch::new().file("key", "a-secret-from-a-file-a-secret-from-a-file\n").env("SECRET_KEY_FILE", "key");
+    site.run(&["config", "show"])
+        .expect(0)
+        .says("secrets.secret_key = \"[redacted]\"    # key (from SECRET_KEY_FILE)")
+        .never_says("a-secret-from");
+    Scratch::new().env("SECRET_KEY", "x").env("SECRET_KEY_FILE", "key").run(&["check"]).expect(2).says("both set");
+    Scratch::new().env("SECRET_KEY_FILE", "nowhere").run(&["check"]).expect(2).says("nowhere cannot be read");
+}
+
+#[test]
+fn no_secret_is_ever_shown_not_even_in_a_finding() {
+    let site = Scratch::new()
+        .file("baluarte.toml", "[secrets]\nsecret_key = 123456789\n[database]\nurl = \"postgres://app:hunter2@db/shop\"\n")
+        .env("SMTP_URL", "smtp://user:hunter3@mail:587");
+    site.run(&["check"]).expect(2).says("secrets.secret_key: found a number, expected text").never_says("123456789");
+    let shown = Scratch::new().env("DATABASE_URL", "postgres://app:hunter2@db/shop").env("SMTP_URL", "smtp://user:hunter3@mail:587");
+    shown.run(&["config", "show"]).expect(0).says("postgres://db/shop").says("smtp://mail:587").never_says("hunter");
+    shown.run(&["config", "show", "--json"]).expect(0).never_says("hunter");
+}
+
+#[test]
+fn sqlite_with_redis_is_refused_with_the_reason() {
+    Scratch::new()
+        .env("REDIS_URL", "redis://127.0.0.1:6379")
+        .run(&["check"])
+        .expect(2)
+        .says("environment, REDIS_URL: cluster.redis_url: Redis joins several replicas, and an SQLite file belongs to one");
+}
+
+#[test]
+fn a_well_known_name_that_nothing_uses_yet_is_a_note_not_an_error() {
+    Scratch::new().env("STRIPE_SECRET_KEY", "sk_test").run(&["check"]).expect(0).says("STRIPE_SECRET_KEY is set").never_says("sk_test");
+}
