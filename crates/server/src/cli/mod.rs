@@ -33,6 +33,9 @@ struct Global {
     /// The configuration file; need not exist when it is not named [default: baluarte.toml]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// The file of environment variables; need not exist when it is not named [default: .env]
+    #[arg(long, global = true, value_name = "FILE")]
+    env_file: Option<PathBuf>,
     /// Sets one key, above every other source: --set server.listen=127.0.0.1:0
     #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = key_value)]
     set: Vec<(String, String)>,
@@ -160,7 +163,8 @@ impl Global {
         Inputs {
             file: self.config.clone().unwrap_or_else(|| PathBuf::from("baluarte.toml")),
             file_required: self.config.is_some(),
-            dotenv: PathBuf::from(".env"),
+            dotenv: self.env_file.clone().unwrap_or_else(|| PathBuf::from(".env")),
+            dotenv_required: self.env_file.is_some(),
             environment: config::process_environment(),
             flags: self.set.iter().map(|(key, value)| ("--set".to_owned(), key.clone(), value.clone())).collect(),
         }

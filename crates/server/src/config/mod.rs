@@ -85,7 +85,9 @@ pub struct Inputs {
     pub file: PathBuf,
     /// The file was named on the command line: it has to exist.
     pub file_required: bool,
+    /// Variables that count less than the process's own.
     pub dotenv: PathBuf,
+    pub dotenv_required: bool,
     /// The process's environment.
     pub environment: Vec<(String, String)>,
     /// Flag, key, value: `("--listen", "server.listen", "127.0.0.1:0")`.
@@ -176,7 +178,7 @@ impl Layers {
     fn read_dotenv(&mut self, schema: &Schema, inputs: &Inputs) {
         let text = match std::fs::read_to_string(&inputs.dotenv) {
             Ok(text) => text,
-            Err(err) if err.kind() == std::io::ErrorKind::NotFound => return,
+            Err(err) if err.kind() == std::io::ErrorKind::NotFound && !inputs.dotenv_required => return,
             Err(err) => return self.trouble(&inputs.dotenv, 1, format!("cannot be read: {err}")),
         };
         self.secret_files.push(inputs.dotenv.clone());
