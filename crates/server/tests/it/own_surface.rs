@@ -1,0 +1,118 @@
+//! Baluarte's own paths come before every route; what is not there is a problem, in the form its reader wants.
+
+use baluarte_testkit::{Baluarte, Upstream};
+use http::Method;
+use serde_json::json;
+
+use crate::bin;
+
+async fn behind(upstream: &Upstream, more: &str) -> Baluarte {
+    let config = format!(
+        "{more}\n[gateway.upstreams.app]\nservers = [\"{}\"]\n[[gateway.routes]]\npath = \"/\"\nupstream = \"app\"\nlimits = []\n",
+        upstream.url()
+    );
+    Baluarte::builder(bin()).config(&config).start().await
+}
+
+#[tokio::test]
+async fn own_paths_are_answered_here_and_everything_else_by_the_routes() {
+    let upstream = Upstream::start().await;
+    let app = behind(&upstream, "").await;
+    let client = app.client();
+    client.get("/healthz").await.expect_status(200);
+    client.get("/openapi.json").await.expect_status(200);
+    client.get("/problems/web.not_found").await.expect_status(200);
+    assert_eq!(upstream.received().len(), 0, "nothing of our own went to the app");
+    for path in ["/", "/healthzz", "/authors", "/api/v2/x", "/dev/outbox"] {
+        client.get(path).await;
+        assert_eq!(upstream.received().last().map(|seen| seen.target.clone()).as_deref(), Some(path));
+    }
+}
+
+#[tokio::test]
+async fn an_own_path_that_does_not_exist_is_a_404_problem() {
+    let app = Baluarte::builder(bin()).start().await;
+    let answer = app.client().get("/api/v1/nothing").await.expect_status(404);
+    assert_eq!(answer.headers["content-type"], "application/problem+json");
+    let problem = answer.json();
+    assert_eq!(
+        (&problem["code"], &problem["status"], &problem["type"]),
+        (&json!("web.not_found"), &json!(404), &json!("/problems/web.not_found"))
+    );
+    assert_eq!(problem["instance"].as_str(), answer.headers["x-request-id"].to_str().ok());
+    let page = app.client().as_browser().get("/auth/nothing").await.expect_status(404);
+    assert!(page.headers["content-type"].to_str().is_ok_and(|kind| kind.starts_with("text/html")));
+}
+
+#[tokio::test]
+async fn a_method_that_a_path_does_not_know_is_405_with_allow() {
+    let app = Baluarte::builder(bin()).start().await;
+    for (path, method) in [("/openapi.json", Method::POST), ("/api/v1/auth/login", Method::GET), ("/health", Method::DELETE)] {
+        let answer = app.client().send(method, path, |request| request).await.expect_status(405);
+        assert!(answer.headers.contains_key("allow"), "{path}");
+        assert_eq!(answer.json()["code"], "web.method_not_allowed");
+    }
+}
+
+#[tokio::test]
+async fn malformed_wrong_unknown_and_large_bodies_each_get_their_status() {
+    let app = Baluarte::builder(bin()).config("[server]\nbody_limit = \"2KiB\"").start().await;
+    let client = app.client();
+    let login = |kind: &'static str, body: String| {
+        client.send(Method::POST, "/api/v1/auth/login", move |request| request.header("content-type", kind).body(body))
+    };
+    assert_eq!(login("application/json", "{\"email\":".to_owned()).await.expect_status(400).json()["code"], "web.malformed_json");
+    let wrong = login("application/json", "{\"email\": 5, \"password\": \"x\"}".to_owned()).await.expect_status(422).json();
+    assert_eq!(wrong["errors"][0]["pointer"], "/email");
+    login("application/xml", "<x/>".to_owned()).await.expect_status(415);
+    login("application/json", format!("{{\"email\": \"{}\"}}", "a".repeat(4_000))).await.expect_status(413);
+}
+
+#[tokio::test]
+async fn with_an_own_host_the_other_hosts_belong_to_the_routes() {
+    let upstream = Upstream::start().await;
+    let app = behind(&upstream, "[server]\nown_host = \"id.example.com\"").await;
+    let own = app.client().with_header("host", "id.example.com");
+    own.get("/openapi.json").await.expect_status(200);
+    own.get("/anything").await.expect_status(404);
+    app.client().with_header("host", "shop.example.com").get("/auth/login").await;
+    assert_eq!(upstream.received().last().map(|seen| seen.target.clone()).as_deref(), Some("/auth/login"));
+    app.run(&["healthcheck"], "").expect_code(0);
+}
+
+#[tokio::test]
+async fn the_outbox_is_there_only_where_it_is_switched_on() {
+    let app = Baluarte::builder(bin()).start().await;
+    app.client().get("/dev/outbox").await.expect_status(404);
+    let app = Baluarte::builder(bin()).config("[notify]\ndev_outbox = true").start().await;
+    assert_eq!(app.client().get("/dev/outbox").await.expect_status(200).json(), json!({ "items": [] }));
+}
+
+#[tokio::test]
+async fn the_documentation_page_needs_nothing_from_elsewhere() {
+    let app = Baluarte::builder(bin()).start().await;
+    let client = app.client().as_browser();
+    let redirect = client.get("/docs").await;
+    let page = if redirect.status == 200 { redirect } else { client.get("/docs/").await.expect_status(200) };
+    let text = page.text();
+    assert!(!text.contains("https://") && !text.contains("//cdn"), "{text}");
+    for file in ["swagger-ui-bundle.js", "swagger-ui.css", "swagger-initializer.js"] {
+        assert!(text.contains(file), "{file} is not named:\n{text}");
+        client.get(&format!("/docs/{file}")).await.expect_status(200);
+    }
+}
+
+#[tokio::test]
+async fn anonymous_calls_of_the_api_are_limited_and_say_so() {
+    let app = Baluarte::builder(bin()).config("[limits.api]\nrate = \"3/min\"\n").start().await;
+    let client = app.client();
+    for _ in 0..3 {
+        let answer = client.get("/api/v1/users/me").await.expect_status(401);
+        assert!(answer.headers.contains_key("ratelimit") && answer.headers.contains_key("ratelimit-policy"));
+    }
+    let refused = client.get("/api/v1/users/me").await.expect_status(429);
+    assert_eq!(refused.json()["code"], "limits.exceeded");
+    assert!(refused.headers.contains_key("retry-after"));
+    client.get("/healthz").await.expect_status(200);
+    client.get("/api/v1/health").await.expect_status(200);
+}
