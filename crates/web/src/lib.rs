@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod cross_origin;
+mod docs;
 mod extract;
 mod fallback;
 mod invalid;
@@ -17,6 +18,7 @@ pub use baluarte_kernel::Locale;
 pub use http::StatusCode;
 
 pub use cross_origin::{SameOrigin, cross_origin};
+pub use docs::docs_routes;
 pub use extract::{Admin, BodyTrouble, Caller, Form, Json, Path, Query, SignedIn};
 pub use fallback::{method_not_allowed, not_found};
 pub use invalid::Invalid;

@@ -244,7 +244,7 @@ pub(super) fn account_page(
 ) -> Response {
     let t = Words::of(visit.locale);
     let devices: Vec<_> = sessions.items.iter().map(|session| Device::new(t, session)).collect();
-    let content = AccountPage {
+    let mut content = AccountPage {
         t,
         plan,
         since: readable(&user.created_at.to_string()),
@@ -259,6 +259,7 @@ pub(super) fn account_page(
         more: sessions.next_cursor.is_some(),
         user,
     };
+    Field::focus_first_wrong([&mut content.name, &mut content.current, &mut content.new]);
     let title = if status.is_success() { t.account.to_owned() } else { error_title(t, t.account) };
     Page::sheet(visit, &title).back_to(ACCOUNT).respond(status, &content)
 }
@@ -266,7 +267,8 @@ pub(super) fn account_page(
 pub(super) fn ask_before_deleting(ctx: &Ctx, visit: &Visit, status: StatusCode, alert: &str, error: &str) -> Response {
     let Ok(principal) = ctx.user() else { return sign_in_first("/auth/account/delete") };
     let t = Words::of(visit.locale);
-    let password = Field::current_password(t, "password", t.current_password).wrong(error);
+    let mut password = Field::current_password(t, "password", t.current_password).wrong(error);
+    Field::focus_first_wrong([&mut password]);
     let title = if status.is_success() { t.delete.to_owned() } else { error_title(t, t.delete) };
     Page::gate(visit, &title).respond(status, &DeletePage { t, email: &principal.email, alert, password })
 }

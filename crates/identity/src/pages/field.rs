@@ -15,6 +15,8 @@ pub(super) struct Field<'a> {
     pub hint: &'a str,
     pub value: &'a str,
     pub error: &'a str,
+    /// The first one that is wrong.
+    focus: bool,
     /// In UTF-16 units, as browsers count; the service has the last word.
     pub max: u16,
 }
@@ -31,6 +33,7 @@ impl<'a> Field<'a> {
             hint: "",
             value,
             error: "",
+            focus: false,
             max: 254,
         }
     }
@@ -46,13 +49,26 @@ impl<'a> Field<'a> {
             hint: t.name_hint,
             value,
             error: "",
+            focus: false,
             max: 200,
         }
     }
 
     /// The password that the account has. Its value is never sent back.
     pub(super) fn current_password(t: &'static Words, name: &'static str, label: &'static str) -> Self {
-        Self { t, id: name, name, kind: "password", autocomplete: "current-password", label, hint: "", value: "", error: "", max: 512 }
+        Self {
+            t,
+            id: name,
+            name,
+            kind: "password",
+            autocomplete: "current-password",
+            label,
+            hint: "",
+            value: "",
+            error: "",
+            focus: false,
+            max: 512,
+        }
     }
 
     /// The password that it is to have.
@@ -67,6 +83,7 @@ impl<'a> Field<'a> {
             hint: t.password_hint,
             value: "",
             error: "",
+            focus: false,
             max: 512,
         }
     }
@@ -75,5 +92,14 @@ impl<'a> Field<'a> {
     pub(super) fn wrong(mut self, error: &'a str) -> Self {
         self.error = error;
         self
+    }
+
+    pub(super) fn focus_first_wrong<'f>(fields: impl IntoIterator<Item = &'f mut Self>)
+    where
+        'a: 'f,
+    {
+        if let Some(field) = fields.into_iter().find(|field| !field.error.is_empty()) {
+            field.focus = true;
+        }
     }
 }

@@ -123,14 +123,16 @@ pub(super) fn dead_link(visit: &Visit, again: &str) -> Response {
 
 pub(super) fn ask_address(visit: &Visit, status: StatusCode, title: &str, action: &str, email: &str, wrong: bool) -> Response {
     let t = Words::of(visit.locale);
-    let email = Field::email(t, email).wrong(if wrong { t.bad_email } else { "" });
+    let mut email = Field::email(t, email).wrong(if wrong { t.bad_email } else { "" });
+    Field::focus_first_wrong([&mut email]);
     let shown = if wrong { error_title(t, title) } else { title.to_owned() };
     Page::gate(visit, &shown).respond(status, &AddressPage { t, title, action, alert: "", email })
 }
 
 pub(super) fn ask_password(visit: &Visit, status: StatusCode, token: &Secret, alert: &str, error: &str) -> Response {
     let t = Words::of(visit.locale);
-    let password = Field::new_password(t, "password", t.new_password).wrong(error);
+    let mut password = Field::new_password(t, "password", t.new_password).wrong(error);
+    Field::focus_first_wrong([&mut password]);
     let title = if status.is_success() { t.forgot.to_owned() } else { error_title(t, t.forgot) };
     Page::gate(visit, &title).secret_address().respond(status, &ResetPage { t, alert, token: token.expose(), password })
 }

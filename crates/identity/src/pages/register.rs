@@ -106,7 +106,7 @@ pub(super) fn not_here(visit: &Visit, why: &IdentityError) -> Response {
 pub(super) fn render(visit: &Visit, status: StatusCode, form: &Registering, wrong: &Wrong<'_>) -> Response {
     let t = Words::of(visit.locale);
     let return_to = ReturnTo::parse(&form.return_to);
-    let content = RegisterPage {
+    let mut content = RegisterPage {
         t,
         alert: wrong.alert,
         return_to: return_to.as_ref().map_or("", ReturnTo::as_str),
@@ -115,6 +115,7 @@ pub(super) fn render(visit: &Visit, status: StatusCode, form: &Registering, wron
         email: Field::email(t, &form.email).wrong(wrong.email),
         password: Field::new_password(t, "password", t.password).wrong(wrong.password),
     };
+    Field::focus_first_wrong([&mut content.name, &mut content.email, &mut content.password]);
     let title = if status.is_success() { t.register.to_owned() } else { error_title(t, t.register) };
     Page::gate(visit, &title).respond(status, &content)
 }

@@ -144,7 +144,7 @@ pub(super) fn render(open: bool, visit: &Visit, status: StatusCode, look: Look<'
     let t = Words::of(visit.locale);
     let asked = ReturnTo::parse(look.return_to);
     let lead = if asked.is_some() { t.go_on.to_owned() } else { fill(t.sign_in_lead, &[&visit.site.brand]) };
-    let content = SignInPage {
+    let mut content = SignInPage {
         t,
         lead: &lead,
         done: look.done,
@@ -156,6 +156,7 @@ pub(super) fn render(open: bool, visit: &Visit, status: StatusCode, look: Look<'
         email: Field::email(t, look.email).wrong(look.email_error),
         password: Field::current_password(t, "password", t.password).wrong(look.password_error),
     };
+    Field::focus_first_wrong([&mut content.email, &mut content.password]);
     let title = if status.is_success() { t.sign_in.to_owned() } else { error_title(t, t.sign_in) };
     Page::gate(visit, &title).respond(status, &content).into_response()
 }

@@ -1,0 +1,74 @@
+//! `/docs`: the API's reference, drawn on the server from the OpenAPI document, with a form to try each operation.
+//!
+//! Our own rather than a bundled viewer, so that it works under the same policy as every page (no inline style, nothing
+//! from elsewhere), can be read without JavaScript and by screen readers, and costs kilobytes instead of megabytes.
+
+mod operation;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::{Router, extract::State, response::Response, routing::get};
+use http::StatusCode;
+use serde_json::Value;
+use utoipa::openapi::OpenApi;
+
+use self::{operation::Operation, words::Words};
+use crate::{Page, Visit, asset_url};
+
+/// Everything the page says, worked out once.
+#[derive(Debug)]
+struct Reference {
+    title: String,
+    version: String,
+    description: String,
+    groups: Vec<Group>,
+}
+
+/// The operations of one tag.
+#[derive(Debug)]
+struct Group {
+    name: String,
+    operations: Vec<Operation>,
+}
+
+impl Reference {
+    fn new(document: &OpenApi) -> Self {
+        // The document serialises by construction: it is what /openapi.json serves.
+        let document = serde_json::to_value(document).unwrap_or_default();
+        let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let server = text("/servers/0/url");
+        let mut groups: Vec<Group> = Vec::new();
+        for operation in operation::all(&document, &server) {
+            match groups.iter_mut().find(|group| group.name == operation.tag) {
+                Some(group) => group.operations.push(operation),
+                None => groups.push(Group { name: operation.tag.clone(), operations: vec![operation] }),
+            }
+        }
+        groups.sort_by(|a, b| a.name.cmp(&b.name));
+        Self { title: text("/info/title"), version: text("/info/version"), description: text("/info/description"), groups }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "docs.html")]
+struct DocsPage<'a> {
+    t: &'static Words,
+    reference: &'a Reference,
+    script: &'static str,
+}
+
+/// `GET /docs` for `document`; `/openapi.json` is the server's to answer.
+pub fn docs_routes(document: &OpenApi) -> Router {
+    let reference = Arc::new(Reference::new(document));
+    Router::new().route("/docs", get(show)).route("/docs/", get(show)).with_state(reference)
+}
+
+async fn show(State(reference): State<Arc<Reference>>, visit: Visit) -> Response {
+    let content = DocsPage { t: Words::of(visit.locale), reference: &reference, script: asset_url("docs.js") };
+    Page::sheet(&visit, &reference.title).public().respond(StatusCode::OK, &content)
+}
