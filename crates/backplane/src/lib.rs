@@ -106,7 +106,8 @@ impl Backplane {
     }
 
     /// Takes from all buckets or from none (GCRA). In memory it answers without yielding. At most `MAX_WANTS` wants,
-    /// each bucket once; more are refused.
+    /// each bucket once; more are refused. Through Redis, large buckets lend units in advance: see `src/redis/lending.rs`
+    /// for the bound.
     pub async fn take(&self, wants: &[Want<'_>]) -> Result<Decision, BackplaneError> {
         match self {
             Self::Local(local) => Ok(local.take(wants)),
@@ -119,7 +120,7 @@ impl Backplane {
     pub async fn take_at(&self, now: Timestamp, wants: &[Want<'_>]) -> Result<Decision, BackplaneError> {
         match self {
             Self::Local(local) => Ok(local.take_at(now.micros(), wants)),
-            Self::Redis(redis) => redis.take_at(&now.micros().to_string(), wants).await,
+            Self::Redis(redis) => redis.take_at(now, wants).await,
         }
     }
 

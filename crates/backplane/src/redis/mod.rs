@@ -4,6 +4,7 @@
 //! a task's answer, and a caller that goes away does not interrupt an operation halfway.
 
 mod lease;
+mod lending;
 mod session;
 mod wire;
 
@@ -15,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use baluarte_kernel::Clock;
+use baluarte_kernel::{Clock, Timestamp};
 use redis::{Cmd, FromRedisValue, RedisError, aio::MultiplexedConnection};
 use tokio::{
     runtime::Handle,
@@ -30,6 +31,8 @@ use crate::{
     gcra::{Decision, MAX_WANTS, Want},
     local::Local,
 };
+
+use self::lending::Lending;
 
 /// An answer that takes longer counts as none: whoever waits is a request.
 const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
@@ -63,6 +66,7 @@ struct Shared {
     instance: String,
     take_script: redis::Script,
     local: Local,
+    lending: Lending,
     /// Absent while Redis is away: then every operation fails at once instead of waiting in line.
     connection: Mutex<Option<Connection>>,
     /// Set when an operation has failed: the session tries the connection and makes a new one.
@@ -115,6 +119,7 @@ impl Redis {
             instance: format!("{:032x}", rand::random::<u128>()),
             take_script: redis::Script::new(TAKE),
             local: Local::new(clock),
+            lending: Lending::new(),
             connection: Mutex::new(None),
             suspect: Notify::new(),
             status: watch::Sender::new(Status::Disconnected),
@@ -172,25 +177,43 @@ impl Redis {
         sent.map(drop)
     }
 
+    /// From what is lent to this process, or with one round trip.
     pub(crate) async fn take(&self, wants: &[Want<'_>]) -> Result<Decision, BackplaneError> {
-        self.take_at("", wants).await
+        let (shared, now) = (&self.0.shared, self.local().now().micros());
+        if wants.is_empty() || wants.len() > MAX_WANTS || !lending::lendable(wants) {
+            return self.decide("", wants, |_| 0).await.map(|(decision, _)| decision);
+        }
+        if let Some(decision) = shared.lending.take(now, wants) {
+            return Ok(decision);
+        }
+        let (decision, debts) = self.decide("", wants, lending::extra).await?;
+        if decision.granted {
+            shared.lending.note(now, wants, &debts);
+        }
+        Ok(decision)
     }
 
-    /// `now`: microseconds since 1970, or empty for Redis' own time.
-    pub(crate) async fn take_at(&self, now: &str, wants: &[Want<'_>]) -> Result<Decision, BackplaneError> {
+    /// As if it were `now`, and without lending.
+    pub(crate) async fn take_at(&self, now: Timestamp, wants: &[Want<'_>]) -> Result<Decision, BackplaneError> {
+        self.decide(&now.micros().to_string(), wants, |_| 0).await.map(|(decision, _)| decision)
+    }
+
+    /// The decision and the debts before it. `now`: microseconds since 1970, or empty for Redis' own time.
+    async fn decide(&self, now: &str, wants: &[Want<'_>], extra: fn(&Want<'_>) -> i64) -> Result<(Decision, Vec<i64>), BackplaneError> {
         if wants.is_empty() || wants.len() > MAX_WANTS {
-            return Ok(Decision::judge(wants, &[0; MAX_WANTS]));
+            return Ok((Decision::judge(wants, &[0; MAX_WANTS]), Vec::new()));
         }
-        let reply: Vec<i64> = self.0.shared.eval_take(now, wants).await?;
-        match reply.split_first() {
-            Some((granted, debts)) if debts.len() == wants.len() => Ok(Decision::of(*granted == 1, wants, debts)),
-            _ => Err(BackplaneError::Protocol(format!("{} numbers for {} wants", reply.len(), wants.len()))),
+        let mut reply: Vec<i64> = self.0.shared.eval_take(now, wants, extra).await?;
+        if reply.len() != wants.len() + 1 {
+            return Err(BackplaneError::Protocol(format!("{} numbers for {} wants", reply.len(), wants.len())));
         }
+        let granted = reply.remove(0) == 1;
+        Ok((Decision::of(granted, wants, &reply), reply))
     }
 }
 
 impl Shared {
-    async fn eval_take(self: &Arc<Self>, now: &str, wants: &[Want<'_>]) -> Result<Vec<i64>, BackplaneError> {
+    async fn eval_take(self: &Arc<Self>, now: &str, wants: &[Want<'_>], extra: fn(&Want<'_>) -> i64) -> Result<Vec<i64>, BackplaneError> {
         let command = |verb: &str, script: &str| {
             let mut command = redis::cmd(verb);
             command.arg(script).arg(wants.len());
@@ -198,7 +221,7 @@ impl Shared {
                 command.arg(wire::bucket(&self.prefix, want));
             }
             for want in wants {
-                command.arg(want.quota.interval()).arg(want.quota.capacity()).arg(want.price());
+                command.arg(want.quota.capacity()).arg(want.price()).arg(extra(want));
             }
             command.arg(now);
             command

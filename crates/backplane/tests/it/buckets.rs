@@ -1,6 +1,8 @@
 //! What replicas share, and what the memory of one process bears.
 
-use baluarte_backplane::{Backplane, Want};
+use std::time::Duration;
+
+use baluarte_backplane::{Backplane, Quota, Want};
 use baluarte_kernel::{Clock, Timestamp};
 use baluarte_testkit::RedisServer;
 
@@ -52,6 +54,39 @@ async fn keys_carry_prefix_and_version_and_expire() {
     assert_eq!(keys, ["baluarte:v1:limit:login:00000000000000000000000000000abc"]);
     let ttl: i64 = redis::cmd("PTTL").arg(&keys[0]).query_async(&mut connection).await.expect("Redis obeys");
     assert!((1..=610_000).contains(&ttl), "{ttl} ms for ten minutes of debt");
+}
+
+#[tokio::test]
+async fn a_large_bucket_lends_in_advance_and_is_exact_at_its_edge() {
+    let server = RedisServer::start();
+    let (one, two) = (replica(&server).await, replica(&server).await);
+    let wants = [want("user", 7, Quota::new(1_000, Duration::from_secs(30 * 86_400), 1_000))];
+    let mut granted = [0, 0];
+    let mut trips_of_first_half = 0;
+    loop {
+        let mut refusals = 0;
+        for (count, replica) in granted.iter_mut().zip([&one, &two]) {
+            let decision = replica.take(&wants).await.expect("Redis is there");
+            if decision.granted { *count += 1 } else { refusals += 1 }
+        }
+        if granted[0] + granted[1] == 400 {
+            trips_of_first_half = scripts_run(&server).await;
+        }
+        if refusals == 2 {
+            break;
+        }
+    }
+    assert_eq!(granted[0] + granted[1], 1_000, "what is lent is spent or stays taken, and nobody gets more");
+    assert_eq!(trips_of_first_half, 40, "every tenth request asks Redis");
+    assert!(scripts_run(&server).await > 500, "below half every request does");
+}
+
+async fn scripts_run(server: &RedisServer) -> u32 {
+    let client = redis::Client::open(server.url()).expect("well formed");
+    let mut connection = client.get_multiplexed_async_connection().await.expect("Redis is there");
+    let info: String = redis::cmd("INFO").arg("commandstats").query_async(&mut connection).await.expect("Redis obeys");
+    let calls = info.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls=")?.split(',').next()?.parse().ok());
+    calls.unwrap_or(0)
 }
 
 #[test]
