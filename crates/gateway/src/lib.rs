@@ -1,30 +1,29 @@
 #![doc = include_str!("../README.md")]
 
+mod access;
 mod config;
+mod core;
+mod credentials;
+mod http;
+mod path;
+pub mod problems;
+mod sign_in;
+mod snapshot;
+mod table;
+mod target;
 
-use std::{rc::Rc, sync::Arc};
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use baluarte_component::{Component, Kit, Tasks};
-use baluarte_kernel::{Authenticator, Clock, Entitlements, Findings, RequestMeta};
+use baluarte_kernel::{Authenticator, Clock, Entitlements};
 use baluarte_limits::Limits;
-use baluarte_proxy::{RequestBody, ResponseBody};
-use http::{Request, Response};
 
-pub use config::{GatewayConfig, HealthConfig, RespondConfig, RouteConfig, UpstreamConfig};
-
-/// What routes may name although it is configured elsewhere.
-#[derive(Debug, Clone, Copy)]
-pub struct KnownNames<'a> {
-    /// The limits that exist: built-in and configured.
-    pub limits: &'a [&'a str],
-    /// The configured plans; `free` always exists.
-    pub plans: &'a [&'a str],
-}
-
-impl GatewayConfig {
-    /// Everything that is wrong with the section, under `gateway.…`.
-    pub fn validate(&self, _known: &KnownNames<'_>, _findings: &mut Findings) {}
-}
+use crate::snapshot::{Member, Snapshot};
+pub use crate::{
+    config::{GatewayConfig, HealthConfig, KnownNames, RespondConfig, RouteConfig, UpstreamConfig},
+    core::GatewayCore,
+};
 
 /// What the gateway works with.
 #[derive(Clone)]
@@ -64,46 +63,47 @@ pub struct BuildError(String);
 
 /// The gateway of this process: the routes as they are now, and the state its cores share. Cheap to clone.
 #[derive(Clone)]
-pub struct Gateway {
-    _parts: Arc<Parts>,
+pub struct Gateway(pub(crate) Arc<Shared>);
+
+pub(crate) struct Shared {
+    pub(crate) parts: Parts,
+    pub(crate) snapshot: ArcSwap<Snapshot>,
 }
 
 impl Gateway {
     /// Compiles the routes and starts the upstreams' health checks on the control runtime.
     pub fn new(config: &GatewayConfig, parts: Parts) -> Result<Self, BuildError> {
-        let _ = config;
-        Ok(Self { _parts: Arc::new(parts) })
+        let (snapshot, fresh) = Snapshot::build(config, &parts.limits, None)?;
+        let gateway = Self(Arc::new(Shared { parts, snapshot: ArcSwap::from_pointee(snapshot) }));
+        gateway.watch(fresh);
+        Ok(gateway)
     }
 
     /// Replaces the routes; requests under way finish with the old ones. On an error the old ones stay.
-    pub fn reload(&self, _config: &GatewayConfig) -> Result<(), BuildError> {
+    pub fn reload(&self, config: &GatewayConfig) -> Result<(), BuildError> {
+        let (snapshot, fresh) = Snapshot::build(config, &self.0.parts.limits, Some(&self.0.snapshot.load()))?;
+        self.0.snapshot.store(Arc::new(snapshot));
+        self.watch(fresh);
         Ok(())
     }
 
     /// This core's part: connections and verified credentials. Call it on the core's own thread, inside its local runtime.
     pub fn open_core(&self, _core: usize) -> GatewayCore {
-        GatewayCore { _gateway: Rc::new(self.clone()) }
+        GatewayCore::new(self.clone())
     }
 
     /// `GET /auth/verify` for nginx, Caddy and Traefik.
     pub fn component(&self) -> Component {
-        Component { name: "gateway", api: Default::default(), pages: Default::default(), health: Vec::new() }
+        Component { name: "gateway", api: http::router(self.clone()), pages: axum::Router::new(), health: Vec::new() }
     }
-}
 
-/// The gateway on one core. Cheap to clone, not `Send`.
-#[derive(Clone)]
-pub struct GatewayCore {
-    _gateway: Rc<Gateway>,
-}
-
-impl GatewayCore {
-    /// Answers everything that is not Baluarte's own surface. A refusal carries a `web::Problem` in the extensions.
-    pub async fn call(&self, _request: Request<RequestBody>, _meta: &RequestMeta) -> Response<ResponseBody> {
-        let problem = baluarte_web::Problem::new(http::StatusCode::NOT_FOUND, "gateway.no_route", "There is nothing at this address");
-        let mut response = Response::new(ResponseBody::Empty);
-        *response.status_mut() = problem.status;
-        response.extensions_mut().insert(problem);
-        response
+    /// Each watch ends with its upstream, or when the server stops.
+    fn watch(&self, members: Vec<Member>) {
+        for member in members {
+            let Some((path, every)) = member.check() else { continue };
+            let stop = self.0.parts.tasks.stopping();
+            let watch = baluarte_proxy::watch(Arc::downgrade(&member.upstream), path, every.get());
+            self.0.parts.tasks.spawn(async move { stop.run_until_cancelled(watch).await });
+        }
     }
 }

@@ -53,7 +53,8 @@ impl FromStr for ServerAddress {
         let default = if tls { 443 } else { 80 };
         let port = match authority.port() {
             Some(port) => port.as_str().parse().map_err(|_| bad())?,
-            None if authority.as_str().ends_with(':') => return Err(bad()),
+            // A port that is no number from 0 to 65535.
+            None if authority.as_str() != authority.host() => return Err(bad()),
             None => default,
         };
         if host.is_empty() || port == 0 {

@@ -1,10 +1,14 @@
 //! `[gateway]`: what the operator writes. Checked as a whole in [`validate`](GatewayConfig::validate), compiled in `table`.
 
+mod validate;
+
 use std::collections::BTreeMap;
 
 use baluarte_kernel::{ByteSize, Period};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use validate::KnownNames;
 
 /// `[gateway]`
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

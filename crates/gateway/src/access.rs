@@ -1,0 +1,132 @@
+//! Who may use a route.
+
+use std::str::FromStr;
+
+use baluarte_kernel::{EntitledPlan, Entitlements, Principal};
+
+/// `public`, `signed-in`, `role:NAME`, `plan:NAME`, `scope:NAME`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Access {
+    Public,
+    SignedIn,
+    Role(String),
+    /// That plan or a higher one.
+    Plan(String),
+    Scope(String),
+}
+
+/// Why somebody may not, once they are known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Denied {
+    NotSignedIn,
+    Role(String),
+    Plan(String),
+    Scope(String),
+}
+
+impl Access {
+    pub(crate) fn allows(&self, who: Option<(&Principal, &EntitledPlan)>, entitlements: &dyn Entitlements) -> Result<(), Denied> {
+        if *self == Self::Public {
+            return Ok(());
+        }
+        let Some((principal, plan)) = who else { return Err(Denied::NotSignedIn) };
+        match self {
+            Self::Public | Self::SignedIn => Ok(()),
+            Self::Role(role) if principal.has_role(role) => Ok(()),
+            Self::Role(role) => Err(Denied::Role(role.clone())),
+            // A plan that nobody configured opens to nobody.
+            Self::Plan(wanted) if entitlements.rank_of(wanted).is_some_and(|rank| plan.rank >= rank) => Ok(()),
+            Self::Plan(wanted) => Err(Denied::Plan(wanted.clone())),
+            Self::Scope(scope) if principal.has_scope(scope) => Ok(()),
+            Self::Scope(scope) => Err(Denied::Scope(scope.clone())),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected \"public\", \"signed-in\", \"role:NAME\", \"plan:NAME\" or \"scope:NAME\", found {0:?}")]
+pub(crate) struct BadAccess(String);
+
+impl FromStr for Access {
+    type Err = BadAccess;
+    fn from_str(text: &str) -> Result<Self, BadAccess> {
+        let bad = || BadAccess(text.to_owned());
+        match text {
+            "public" => return Ok(Self::Public),
+            "signed-in" => return Ok(Self::SignedIn),
+            _ => {}
+        }
+        let (kind, name) = text.split_once(':').ok_or_else(bad)?;
+        let sound = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b));
+        match kind {
+            "role" if sound => Ok(Self::Role(name.to_owned())),
+            "plan" if sound => Ok(Self::Plan(name.to_owned())),
+            "scope" if sound => Ok(Self::Scope(name.to_owned())),
+            _ => Err(bad()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use baluarte_kernel::{CredentialKind, FreeForAll, Id, Timestamp};
+
+    use super::*;
+
+    fn somebody(role: &str, scopes: Option<Vec<String>>) -> Principal {
+        Principal {
+            user_id: Id::generate(),
+            email: "ana@example.com".into(),
+            name: "Ana".into(),
+            role: role.into(),
+            session_id: None,
+            scopes,
+            credential: CredentialKind::ApiKey,
+            issued_at: Timestamp::default(),
+            epoch: 0,
+            expires_at: Timestamp::default(),
+        }
+    }
+
+    fn check(access: &str, who: Option<&Principal>, rank: u32) -> Result<(), Denied> {
+        let plans = FreeForAll::new(vec![("pro".into(), 10), ("team".into(), 20)]);
+        let plan = EntitledPlan { name: Arc::from("x"), rank, rate: None };
+        access.parse::<Access>().unwrap().allows(who.map(|who| (who, &plan)), &plans)
+    }
+
+    #[test]
+    fn only_public_routes_are_open_to_strangers() {
+        assert_eq!(check("public", None, 0), Ok(()));
+        for access in ["signed-in", "role:admin", "plan:free", "scope:read"] {
+            assert_eq!(check(access, None, 99), Err(Denied::NotSignedIn), "{access}");
+        }
+    }
+
+    #[test]
+    fn a_plan_opens_to_its_rank_and_above() {
+        let ana = somebody("user", None);
+        assert_eq!(check("plan:pro", Some(&ana), 9), Err(Denied::Plan("pro".into())));
+        assert_eq!(check("plan:pro", Some(&ana), 10), Ok(()));
+        assert_eq!(check("plan:pro", Some(&ana), 20), Ok(()));
+        assert_eq!(check("plan:gold", Some(&ana), 99), Err(Denied::Plan("gold".into())));
+    }
+
+    #[test]
+    fn roles_and_scopes_must_be_held_exactly() {
+        let (user, admin) = (somebody("user", Some(vec!["read".into()])), somebody("admin", None));
+        assert_eq!(check("role:admin", Some(&user), 0), Err(Denied::Role("admin".into())));
+        assert_eq!(check("role:admin", Some(&admin), 0), Ok(()));
+        assert_eq!(check("scope:read", Some(&user), 0), Ok(()));
+        assert_eq!(check("scope:write", Some(&user), 0), Err(Denied::Scope("write".into())));
+        assert_eq!(check("scope:write", Some(&admin), 0), Ok(()));
+    }
+
+    #[test]
+    fn an_access_rule_is_one_of_five_forms() {
+        for bad in ["", "Public", "signed in", "role", "role:", "role:a b", "group:x", "plan:pro,team", "role:admin "] {
+            assert!(bad.parse::<Access>().is_err(), "{bad}");
+        }
+    }
+}

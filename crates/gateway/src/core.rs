@@ -1,0 +1,284 @@
+//! The gateway on one core: from a request's head to its answer, deciding from memory.
+
+use std::{cell::RefCell, rc::Rc, sync::Arc, time::Instant};
+
+use baluarte_kernel::{AuthError, RequestMeta};
+use baluarte_limits::{Fields, Subject};
+use baluarte_proxy::{Origin, Pool, RequestBody, ResponseBody, prepare};
+use baluarte_telemetry::{AccessNote, Surface};
+use baluarte_web::Problem;
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
+
+use crate::{
+    Gateway,
+    access::{Access, Denied},
+    credentials::{Credentials, Known, Presented},
+    http as refusals,
+    path::Readings,
+    problems, sign_in,
+    snapshot::Snapshot,
+    table::{Found, Route, Target},
+    target::ToUpstream,
+};
+
+const REMOTE_USER: HeaderName = HeaderName::from_static("remote-user");
+const REMOTE_EMAIL: HeaderName = HeaderName::from_static("remote-email");
+const REMOTE_GROUPS: HeaderName = HeaderName::from_static("remote-groups");
+const IDENTITY: HeaderName = HeaderName::from_static("x-baluarte-identity");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The gateway on one core. Cheap to clone, not `Send`.
+#[derive(Clone)]
+pub struct GatewayCore(Rc<Core>);
+
+struct Core {
+    gateway: Gateway,
+    credentials: Rc<Credentials>,
+    local: RefCell<Rc<Local>>,
+}
+
+/// The snapshot this core works with, and what hangs on it.
+struct Local {
+    snapshot: Arc<Snapshot>,
+    pools: Vec<Pool>,
+    /// Copies of the routes' names: their counters are this core's own.
+    names: Vec<Arc<str>>,
+}
+
+/// Who a request is from, and which of its credentials are Baluarte's.
+#[derive(Default)]
+struct Caller {
+    known: Option<Rc<Known>>,
+    bearer_is_ours: bool,
+    /// There is a credential, but nobody can tell whose.
+    unavailable: bool,
+    /// The session cookie was not used because another site may have made the request.
+    cross_origin: Option<Box<Problem>>,
+}
+
+impl GatewayCore {
+    pub(crate) fn new(gateway: Gateway) -> Self {
+        let parts = &gateway.0.parts;
+        let credentials =
+            Credentials::new(Arc::clone(&parts.authenticator), Arc::clone(&parts.entitlements), parts.tasks.clone(), parts.clock.clone());
+        let local = Rc::new(Local::new(gateway.0.snapshot.load_full(), None, &gateway));
+        Self(Rc::new(Core { gateway, credentials, local: RefCell::new(local) }))
+    }
+
+    /// Answers everything that is not Baluarte's own surface. A refusal carries a `web::Problem` in the extensions.
+    pub async fn call(&self, request: Request<RequestBody>, meta: &RequestMeta) -> Response<ResponseBody> {
+        let mut note = AccessNote { surface: Surface::Gateway, ..AccessNote::default() };
+        let mut fields = None;
+        let mut response = match self.0.answer(request, meta, &mut note, &mut fields).await {
+            Ok(mut response) => {
+                if let Some(fields) = fields {
+                    fields.write(response.headers_mut());
+                }
+                response
+            }
+            Err(mut problem) => {
+                if let Some(fields) = fields {
+                    fields.write(&mut problem.headers);
+                }
+                refused(*problem)
+            }
+        };
+        response.extensions_mut().insert(note);
+        response
+    }
+}
+
+fn refused(problem: Problem) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::Empty);
+    *response.status_mut() = problem.status;
+    response.extensions_mut().insert(problem);
+    response
+}
+
+impl Local {
+    fn new(snapshot: Arc<Snapshot>, before: Option<&Self>, gateway: &Gateway) -> Self {
+        let pool = |upstream: &Arc<baluarte_proxy::Upstream>| {
+            let kept = before.and_then(|before| before.pools.iter().find(|pool| Arc::ptr_eq(pool.upstream(), upstream)));
+            kept.cloned().unwrap_or_else(|| Pool::new(Arc::clone(upstream), gateway.0.parts.tasks.stopping()))
+        };
+        let pools = snapshot.upstreams.iter().map(|member| pool(&member.upstream)).collect();
+        let names = snapshot.names.iter().map(|name| Arc::from(&**name)).collect();
+        Self { snapshot, pools, names }
+    }
+}
+
+impl Core {
+    fn local(&self) -> Rc<Local> {
+        let current = self.gateway.0.snapshot.load();
+        let mut local = self.local.borrow_mut();
+        if !Arc::ptr_eq(&local.snapshot, &current) {
+            *local = Rc::new(Local::new(Arc::clone(&current), Some(&local), &self.gateway));
+        }
+        Rc::clone(&local)
+    }
+
+    async fn answer(
+        &self,
+        request: Request<RequestBody>,
+        meta: &RequestMeta,
+        note: &mut AccessNote,
+        fields: &mut Option<Fields>,
+    ) -> Result<Response<ResponseBody>, Box<Problem>> {
+        let parts = &self.gateway.0.parts;
+        let local = self.local();
+        let route = find(&local.snapshot, &request, meta)?;
+        note.route = local.names.get(route.index).cloned();
+
+        let caller = self.identify(&request, meta, route).await;
+        note.user_id = caller.known.as_ref().map(|known| known.principal.user_id);
+        let standing = caller.known.as_ref().map(|known| known.standing(&*parts.entitlements));
+        if !route.limits.is_empty() {
+            let subject = Subject {
+                user: note.user_id,
+                route: &route.name,
+                upstream: route.target.upstream(),
+                user_rate: standing.as_ref().and_then(|standing| standing.plan.rate),
+                ..Subject::anonymous(meta.client_ip)
+            };
+            *fields = Some(parts.limits.check(&route.limits, &subject).await.into_result()?);
+        }
+        let who = caller.known.as_ref().zip(standing.as_ref()).map(|(known, standing)| (&*known.principal, &standing.plan));
+        if let Err(denied) = route.access.allows(who, &*parts.entitlements) {
+            return self.deny(denied, caller, &request, meta);
+        }
+
+        let answer = match &route.target {
+            Target::Directory(directory) => directory.answer(&request).await?,
+            Target::Redirect(redirect) => redirect.answer(request.uri(), &meta.host, meta.scheme),
+            Target::Fixed(fixed) => fixed.answer(),
+            Target::Upstream(to) => {
+                let began = Instant::now();
+                let pool = &local.pools[to.index];
+                let request = self.dress(request, meta, route, to, &caller);
+                let answer = pool.forward(request.0, request.1, to.timeout).await;
+                note.upstream = Some(began.elapsed());
+                answer.map_err(|err| Box::new(refusals::problem(&err, &to.name, meta)))?
+            }
+        };
+        Ok(answer)
+    }
+
+    async fn identify(&self, request: &Request<RequestBody>, meta: &RequestMeta, route: &Route) -> Caller {
+        let mut caller = Caller::default();
+        let headers = request.headers();
+        if let Some(token) = sign_in::bearer(headers) {
+            let outcome = self.verify(Presented::Bearer(token)).await;
+            // A token that we never issued is the app's own, and goes on to it.
+            caller.bearer_is_ours = !matches!(outcome, Err(AuthError::Invalid)) || token.starts_with("blt_");
+            caller.take(outcome);
+        }
+        if caller.known.is_none()
+            && let Some(session) = sign_in::session(headers, self.gateway.0.parts.session_cookie)
+        {
+            let (scheme, host) = sign_in::own_origin(meta);
+            match sign_in::cookie_may_act(headers, request.method(), scheme, host) {
+                Ok(()) => caller.take(self.verify(Presented::Cookie(session)).await),
+                Err(problem) if route.access != Access::Public => caller.cross_origin = Some(Box::new(problem)),
+                Err(_) => {}
+            }
+        }
+        caller
+    }
+
+    async fn verify(&self, presented: Presented<'_>) -> Result<Rc<Known>, AuthError> {
+        match self.credentials.recall(presented, self.gateway.0.parts.clock.now()) {
+            Some(outcome) => outcome,
+            None => self.credentials.check(presented).await,
+        }
+    }
+
+    fn deny(
+        &self,
+        denied: Denied,
+        caller: Caller,
+        request: &Request<RequestBody>,
+        meta: &RequestMeta,
+    ) -> Result<Response<ResponseBody>, Box<Problem>> {
+        if denied != Denied::NotSignedIn {
+            return Err(Box::new(sign_in::refusal(denied)));
+        }
+        if let Some(problem) = caller.cross_origin {
+            return Err(problem);
+        }
+        if caller.unavailable {
+            return Err(Box::new(sign_in::unavailable()));
+        }
+        if !sign_in::is_navigation(request.headers(), request.method()) {
+            return Err(Box::new(sign_in::refusal(denied)));
+        }
+        let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+        let mut response = Response::new(ResponseBody::Empty);
+        *response.status_mut() = StatusCode::FOUND;
+        if let Ok(location) = HeaderValue::from_str(&sign_in::login_address(&self.gateway.0.parts, &meta.host, target)) {
+            response.headers_mut().insert(header::LOCATION, location);
+        }
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Ok(response)
+    }
+
+    /// The request as the upstream is to see it.
+    fn dress(
+        &self,
+        mut request: Request<RequestBody>,
+        meta: &RequestMeta,
+        route: &Route,
+        to: &ToUpstream,
+        caller: &Caller,
+    ) -> (Request<RequestBody>, baluarte_proxy::Prepared) {
+        let parts = &self.gateway.0.parts;
+        let origin = Origin { client_ip: meta.client_ip, trusted_peer: meta.trusted_peer, scheme: meta.scheme, host: &meta.host };
+        let prepared = prepare(&mut request, &origin, |name| name.starts_with("remote-") || name.starts_with("x-baluarte-"));
+        if let Some(target) = to.target(request.uri()) {
+            *request.uri_mut() = target.into();
+        }
+        let headers = request.headers_mut();
+        if !route.forward_credentials {
+            remove_credentials(headers, caller.bearer_is_ours, parts.session_cookie);
+        }
+        if headers.get(REQUEST_ID).is_none_or(|known| known.as_bytes() != meta.request_id.as_bytes())
+            && let Ok(id) = HeaderValue::from_str(&meta.request_id)
+        {
+            headers.insert(REQUEST_ID, id);
+        }
+        if let Some(known) = &caller.known {
+            let standing = known.standing(&*parts.entitlements);
+            headers.insert(REMOTE_USER, known.user.clone());
+            headers.insert(REMOTE_EMAIL, known.email.clone());
+            headers.insert(REMOTE_GROUPS, standing.groups.clone());
+            headers.insert(IDENTITY, known.identity(&to.name, &standing.plan, &*parts.authenticator, parts.clock.now()));
+        }
+        (request, prepared)
+    }
+}
+
+impl Caller {
+    fn take(&mut self, outcome: Result<Rc<Known>, AuthError>) {
+        match outcome {
+            Ok(known) => self.known = Some(known),
+            Err(AuthError::Unavailable) => self.unavailable = true,
+            Err(AuthError::Invalid | AuthError::Revoked) => {}
+        }
+    }
+}
+
+fn remove_credentials(headers: &mut http::HeaderMap, bearer_is_ours: bool, session_cookie: &str) {
+    if bearer_is_ours {
+        headers.remove(header::AUTHORIZATION);
+    }
+    sign_in::remove_cookie(headers, session_cookie);
+}
+
+fn find<'a>(snapshot: &'a Snapshot, request: &Request<RequestBody>, meta: &RequestMeta) -> Result<&'a Route, Box<Problem>> {
+    let readings = Readings::of(request.uri().path()).map_err(|err| Problem::of(&problems::AMBIGUOUS_PATH).detail(err.to_string()))?;
+    match snapshot.table.find(&meta.host, meta.scheme, request.method(), &readings) {
+        Found::Route(route) => Ok(route),
+        Found::WrongMethod(allow) => Err(Box::new(Problem::of(&problems::METHOD_NOT_ALLOWED).header(header::ALLOW, allow))),
+        Found::Nothing => Err(Box::new(Problem::of(&problems::NO_ROUTE))),
+        Found::Ambiguous => Err(Box::new(Problem::of(&problems::AMBIGUOUS_PATH))),
+    }
+}

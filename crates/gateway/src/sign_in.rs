@@ -1,0 +1,141 @@
+//! Where a request's credential is, whether it may be used, and what strangers are told.
+
+use baluarte_kernel::RequestMeta;
+use baluarte_web::{Problem, ReturnTo, cookie, cross_origin, prefers_html};
+use http::{HeaderMap, HeaderValue, Method, header};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::{Parts, access::Denied, problems, table::without_port};
+
+const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+
+/// What is in `Authorization: Bearer …`. Other schemes are the app's own business.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+pub(crate) fn session<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    cookie(headers, name).filter(|value| !value.is_empty())
+}
+
+/// May the session cookie speak for this request? A protocol switch acts like an unsafe method: any page may open a WebSocket.
+pub(crate) fn cookie_may_act(headers: &HeaderMap, method: &Method, scheme: &str, host: &str) -> Result<(), Problem> {
+    if method.is_safe() && !headers.contains_key(header::UPGRADE) {
+        return Ok(());
+    }
+    let method = if method.is_safe() { &Method::POST } else { method };
+    cross_origin(headers, method, &format!("{scheme}://{host}"))
+}
+
+/// A person who follows a link, as opposed to a program or a page's script.
+pub(crate) fn is_navigation(headers: &HeaderMap, method: &Method) -> bool {
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        return false;
+    }
+    match headers.get("sec-fetch-mode") {
+        Some(mode) => mode == "navigate",
+        None => prefers_html(headers),
+    }
+}
+
+/// Where to sign in, and come back from. Our own pages answer on the host that was asked for, unless they have one of their own:
+/// a session belongs to one host, so from there nobody can be sent back signed in.
+pub(crate) fn login_address(parts: &Parts, host: &str, target: &str) -> String {
+    let own = parts.own_host.as_str();
+    if !own.is_empty() && without_port(host) != without_port(own) {
+        return format!("{}/auth/login", parts.public_url);
+    }
+    let target = ReturnTo::parse(target).map_or_else(|| "/".to_owned(), |target| target.as_str().to_owned());
+    format!("/auth/login?return_to={}", utf8_percent_encode(&target, QUERY_VALUE))
+}
+
+/// What somebody is told who may not.
+pub(crate) fn refusal(denied: Denied) -> Problem {
+    match denied {
+        Denied::NotSignedIn => {
+            Problem::of(&problems::SIGN_IN_REQUIRED).header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+        }
+        Denied::Role(role) => Problem::of(&problems::ROLE_REQUIRED).detail(format!("this needs the role {role}")),
+        Denied::Plan(plan) => Problem::of(&problems::PLAN_REQUIRED).detail(format!("this needs the plan {plan} or a higher one")),
+        Denied::Scope(scope) => Problem::of(&problems::SCOPE_REQUIRED)
+            .detail(format!("this needs the scope {scope}"))
+            .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"insufficient_scope\"")),
+    }
+}
+
+/// Nobody can tell who this is: identity's own words for it.
+pub(crate) fn unavailable() -> Problem {
+    Problem::unavailable("identity.unavailable", "Sign-in cannot be checked right now")
+}
+
+/// Whatever the host, in the form that `Origin` has.
+pub(crate) fn own_origin(meta: &RequestMeta) -> (&'static str, &str) {
+    (meta.scheme.as_str(), &meta.host)
+}
+
+/// Takes one cookie out and leaves the app's.
+pub(crate) fn remove_cookie(headers: &mut HeaderMap, name: &str) {
+    let Some(cookies) = headers.get(header::COOKIE) else { return };
+    let is_ours = |pair: &[u8]| pair.trim_ascii_start().strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'='));
+    if !cookies.as_bytes().split(|b| *b == b';').any(is_ours) {
+        return;
+    }
+    let left: Vec<&[u8]> = cookies.as_bytes().split(|b| *b == b';').filter(|pair| !is_ours(pair)).map(<[u8]>::trim_ascii).collect();
+    match HeaderValue::from_bytes(&left.join(&b"; "[..])) {
+        Ok(left) if !left.is_empty() => headers.insert(header::COOKIE, left),
+        _ => headers.remove(header::COOKIE),
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (http::HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn only_a_bearer_token_is_ours() {
+        assert_eq!(bearer(&headers(&[("authorization", "Bearer abc")])), Some("abc"));
+        assert_eq!(bearer(&headers(&[("authorization", "bearer abc")])), Some("abc"));
+        for other in ["Basic abc", "Bearer", "Bearer ", "abc"] {
+            assert_eq!(bearer(&headers(&[("authorization", other)])), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn our_cookie_goes_and_the_apps_stay() {
+        for (before, after) in [
+            ("a=1; baluarte=x; b=2", Some("a=1; b=2")),
+            ("baluarte=x", None),
+            ("xbaluarte=1; baluarte2=2", Some("xbaluarte=1; baluarte2=2")),
+            ("baluarte=x;baluarte=y; c=3", Some("c=3")),
+        ] {
+            let mut map = headers(&[("cookie", before)]);
+            remove_cookie(&mut map, "baluarte");
+            assert_eq!(map.get("cookie").and_then(|value| value.to_str().ok()), after, "{before}");
+        }
+    }
+
+    #[test]
+    fn people_who_follow_a_link_are_told_from_programs() {
+        let get = Method::GET;
+        assert!(is_navigation(&headers(&[("sec-fetch-mode", "navigate")]), &get));
+        assert!(is_navigation(&headers(&[("accept", "text/html,*/*;q=0.8")]), &get));
+        assert!(!is_navigation(&headers(&[("sec-fetch-mode", "cors"), ("accept", "text/html")]), &get));
+        assert!(!is_navigation(&headers(&[("accept", "application/json")]), &get));
+        assert!(!is_navigation(&headers(&[("sec-fetch-mode", "navigate")]), &Method::POST));
+    }
+
+    #[test]
+    fn another_page_cannot_open_a_websocket_with_our_cookie() {
+        let upgrade = |origin: &'static str| headers(&[("upgrade", "websocket"), ("origin", origin)]);
+        assert!(cookie_may_act(&upgrade("https://shop.example"), &Method::GET, "https", "shop.example").is_ok());
+        assert!(cookie_may_act(&upgrade("https://evil.example"), &Method::GET, "https", "shop.example").is_err());
+        assert!(cookie_may_act(&headers(&[]), &Method::GET, "https", "shop.example").is_ok());
+        assert!(cookie_may_act(&headers(&[]), &Method::POST, "https", "shop.example").is_err());
+    }
+}
