@@ -11,7 +11,6 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{
     components::{self, Product},
@@ -83,10 +82,7 @@ pub(crate) async fn document() -> anyhow::Result<OpenApi> {
 /// `/openapi.json`, and `/docs`, which needs nothing from anywhere else.
 fn documentation(document: &OpenApi) -> Router {
     let text: Arc<str> = serde_json::to_string(document).unwrap_or_default().into();
-    Router::new()
-        .route("/openapi.json", get(openapi_json))
-        .with_state(text)
-        .merge(SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json")))
+    Router::new().route("/openapi.json", get(openapi_json)).with_state(text).merge(baluarte_web::docs_routes(document))
 }
 
 async fn openapi_json(State(text): State<Arc<str>>) -> impl IntoResponse {

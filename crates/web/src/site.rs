@@ -46,12 +46,11 @@ pub struct Site {
 }
 
 impl Site {
-    /// `own_origin` is the origin of the public URL, without a slash at the end.
-    pub fn new(config: &WebConfig, own_origin: &str) -> Self {
+    pub fn new(config: &WebConfig, public_url: &str) -> Self {
         Self {
             brand: config.brand.trim().into(),
             support: config.support.as_str().into(),
-            own_origin: own_origin.into(),
+            own_origin: origin(public_url).into(),
             assets_origin: "".into(),
         }
     }
@@ -64,8 +63,28 @@ impl Site {
     }
 }
 
+/// `https://shop.example/path` → `https://shop.example`.
+fn origin(url: &str) -> &str {
+    let authority = url.find("://").map_or(0, |at| at + 3);
+    let end = url[authority..].find('/').map_or(url.len(), |at| authority + at);
+    &url[..end]
+}
+
 impl Default for Site {
     fn default() -> Self {
         Self::new(&WebConfig::default(), "")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_are_compared_with_the_origin_of_the_public_url() {
+        for url in ["https://shop.example:8443", "https://shop.example:8443/", "https://shop.example:8443/a/b"] {
+            assert_eq!(&*Site::new(&WebConfig::default(), url).own_origin, "https://shop.example:8443");
+        }
+        assert_eq!(&*Site::default().own_origin, "");
     }
 }

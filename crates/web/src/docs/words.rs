@@ -13,7 +13,6 @@ crate::texts! {
         kind: "Type", "Tipo", "Tipo";
         meaning: "Meaning", "Significado", "Significado";
         required: "required", "obligatorio", "obrigatório";
-        example: "Example", "Ejemplo", "Exemplo";
         with_curl: "With curl", "Con curl", "Com curl";
         try_it: "Try it", "Pruébalo", "Experimente";
         try_more: "The request is really made, as whoever is signed in in this browser, or with the token below.", "La petición se hace de verdad, con la sesión de este navegador o con el token de abajo.", "A requisição é feita de verdade, com a sessão deste navegador ou com o token abaixo.";
@@ -22,5 +21,19 @@ crate::texts! {
         send: "Send", "Enviar", "Enviar";
         answer: "Answer", "Respuesta", "Resposta";
         failed: "No answer", "Sin respuesta", "Sem resposta";
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use baluarte_kernel::Locale;
+
+    use super::Words;
+
+    #[test]
+    fn no_word_is_empty_in_any_language() {
+        for locale in Locale::ALL {
+            assert!(Words::all(locale).iter().all(|(_, word)| !word.is_empty()), "{locale:?}");
+        }
     }
 }
