@@ -1,12 +1,16 @@
 //! The two body types of the data plane: what the edge reads from a client, and what a door answers with.
 
 use std::{
+    error::Error as _,
+    io,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use tokio::time::Sleep;
 
 use crate::UpstreamBody;
 
@@ -31,14 +35,56 @@ pub enum BodyError {
 #[derive(Debug)]
 pub struct RequestBody {
     inner: Option<hyper::body::Incoming>,
+    /// Bytes that may still come.
+    left: u64,
+    max_pause: Option<Duration>,
+    pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl RequestBody {
     pub fn empty() -> Self {
-        Self { inner: None }
+        Self { inner: None, left: u64::MAX, max_pause: None, pause: None }
     }
+
+    /// Of any size, at any speed.
     pub fn incoming(inner: hyper::body::Incoming) -> Self {
-        Self { inner: Some(inner) }
+        Self { inner: Some(inner), ..Self::empty() }
+    }
+
+    /// At most `bytes` from here on; then [`BodyError::TooLarge`], at once when the client says beforehand that it will send more.
+    #[must_use]
+    pub fn with_limit(mut self, bytes: u64) -> Self {
+        self.left = bytes;
+        self
+    }
+
+    /// At most `pause` between two pieces while somebody waits for them; then [`BodyError::TooSlow`].
+    #[must_use]
+    pub fn with_max_pause(mut self, pause: Duration) -> Self {
+        self.max_pause = Some(pause);
+        self
+    }
+
+    fn count(&mut self, frame: &Frame<Bytes>) -> Result<(), BodyError> {
+        let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+        match self.left.checked_sub(bytes) {
+            Some(left) => {
+                self.left = left;
+                Ok(())
+            }
+            None => Err(self.end(BodyError::TooLarge)),
+        }
+    }
+
+    /// Nothing comes after an error.
+    fn end(&mut self, err: BodyError) -> BodyError {
+        self.inner = None;
+        err
+    }
+
+    fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(max_pause) = self.max_pause else { return Poll::Pending };
+        self.pause.get_or_insert_with(|| Box::pin(tokio::time::sleep(max_pause))).as_mut().poll(cx)
     }
 }
 
@@ -46,9 +92,25 @@ impl Body for RequestBody {
     type Data = Bytes;
     type Error = BodyError;
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match &mut self.get_mut().inner {
-            Some(inner) => Pin::new(inner).poll_frame(cx).map_err(BodyError::Client),
-            None => Poll::Ready(None),
+        let this = self.get_mut();
+        let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
+        // Before the first read, which is what lets a client that waits for `100 Continue` begin to send.
+        if inner.size_hint().lower() > this.left {
+            return Poll::Ready(Some(Err(this.end(BodyError::TooLarge))));
+        }
+        match Pin::new(inner).poll_frame(cx) {
+            Poll::Ready(frame) => {
+                this.pause = None;
+                Poll::Ready(frame.map(|frame| match frame {
+                    Ok(frame) => this.count(&frame).map(|()| frame),
+                    Err(err) if timed_out(&err) => Err(this.end(BodyError::TooSlow)),
+                    Err(err) => Err(this.end(BodyError::Client(err))),
+                }))
+            }
+            Poll::Pending => match this.poll_pause(cx) {
+                Poll::Ready(()) => Poll::Ready(Some(Err(this.end(BodyError::TooSlow)))),
+                Poll::Pending => Poll::Pending,
+            },
         }
     }
     fn is_end_stream(&self) -> bool {
@@ -57,6 +119,11 @@ impl Body for RequestBody {
     fn size_hint(&self) -> SizeHint {
         self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
     }
+}
+
+/// The edge ended a connection whose body came too slowly.
+fn timed_out(err: &hyper::Error) -> bool {
+    err.source().and_then(|source| source.downcast_ref::<io::Error>()).is_some_and(|err| err.kind() == io::ErrorKind::TimedOut)
 }
 
 /// An answer's body on its way out. Not `Send`: it may hold a connection of this core's pool.

@@ -43,6 +43,10 @@ impl Door for FrontDoor {
         }
         self.app.call(request, meta).await
     }
+
+    fn is_timed(&self, request: &Request<RequestBody>, meta: &RequestMeta) -> bool {
+        self.surface.is_own(&meta.host, request.uri().path())
+    }
 }
 
 /// Answered on the core itself: it says that this core accepts and answers, and nothing else.

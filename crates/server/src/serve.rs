@@ -12,6 +12,7 @@ use baluarte_edge::{Edge, Options};
 use baluarte_gateway::Gateway;
 use baluarte_kernel::Clock;
 use baluarte_telemetry::{Telemetry, serve_metrics};
+use baluarte_web::Site;
 use tokio::{
     runtime::{Builder, Handle, Runtime},
     signal::unix::{SignalKind, signal},
@@ -161,6 +162,7 @@ fn edge_options(config: &Config) -> Options {
         body_limit: config.server.body_limit,
         request_timeout: config.server.request_timeout.get(),
         shutdown_grace: config.server.shutdown_grace.get(),
+        site: Site::new(&config.web, config.server.public_url.as_str()),
     }
 }
 

@@ -1,0 +1,185 @@
+//! One connection: which HTTP it speaks, and its life until it closes.
+
+use std::{
+    cell::RefCell,
+    convert::Infallible,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::BytesMut;
+use http::Request;
+use hyper::{body::Incoming, server::conn, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, ReadBuf};
+
+use crate::{
+    core::{Core, Peer},
+    door::Door,
+    http1::Guard,
+    http2::{FrameGuard, PREFACE},
+    service::Service,
+    tls::ClientStream,
+    wire::{Order, Wire},
+};
+
+/// What is read before it is known which HTTP a client speaks.
+const FIRST_READ: usize = 4 * 1024;
+/// HTTP/2: how often a silent client is asked whether it is still there, and how long it may take to say so.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+/// HTTP/2: streams that we had to reset because of the client's mistakes.
+const MAX_CLIENT_MISTAKES: usize = 64;
+/// HTTP/2: bytes of answers kept per stream while the client does not read.
+const SEND_BUFFER: usize = 64 * 1024;
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1 << 20;
+
+/// Serves one connection to its end.
+pub(crate) async fn serve<D: Door>(core: Rc<Core>, door: Rc<D>, mut stream: ClientStream, wire: Arc<Wire>, peer: Peer) {
+    let mut first = BytesMut::with_capacity(FIRST_READ);
+    if !read_first(&mut stream, &wire, &mut first).await {
+        wire.close();
+        return;
+    }
+    let service = Rc::new(Service { core: Rc::clone(&core), door, wire: Arc::clone(&wire), peer, host: RefCell::new(Arc::from("")) });
+    let answer = service_fn(move |request: Request<Incoming>| {
+        let answer = Rc::clone(&service).answer(request);
+        async move { Ok::<_, Infallible>(answer.await) }
+    });
+    if first.starts_with(PREFACE) {
+        let counted = Rc::clone(&core);
+        let guard = FrameGuard::new(stream, &first, Arc::clone(&wire), move |rule| counted.stats.refused_by(rule));
+        let mut builder = conn::http2::Builder::new(Local);
+        builder
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(core.max_streams)
+            .max_header_list_size(u32::try_from(core.limits.head).unwrap_or(u32::MAX))
+            .max_local_error_reset_streams(MAX_CLIENT_MISTAKES)
+            .max_send_buf_size(SEND_BUFFER)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(core.header_timeout);
+        let connection = pin!(builder.serve_connection(TokioIo::new(guard), answer));
+        drive(connection, &wire).await;
+    } else {
+        let guard = Guard::new(stream, first, core.limits, Arc::clone(&wire));
+        let mut builder = conn::http1::Builder::new();
+        // The guard and the sweep do this without a timer per request.
+        builder.header_read_timeout(None);
+        if core.limits.headers > 100 {
+            builder.max_headers(core.limits.headers);
+        }
+        let connection = pin!(builder.serve_connection(TokioIo::new(guard), answer).with_upgrades());
+        drive(connection, &wire).await;
+    }
+    if let Some(refused) = wire.take_refused() {
+        // Refused in the middle of an answer, or nobody was left to tell.
+        core.stats.refused(refused.rule);
+    }
+}
+
+/// Reads until it is clear whether this is HTTP/2; false when the client leaves or is told to.
+async fn read_first(stream: &mut ClientStream, wire: &Wire, first: &mut BytesMut) -> bool {
+    loop {
+        let mut chunk = [std::mem::MaybeUninit::uninit(); FIRST_READ];
+        let mut buf = ReadBuf::uninit(&mut chunk);
+        let read = poll_fn(|cx: &mut Context<'_>| {
+            wire.task.register(cx.waker());
+            if wire.order() != Order::None {
+                return Poll::Ready(false);
+            }
+            Pin::new(&mut *stream).poll_read(cx, &mut buf).map(|result| result.is_ok())
+        })
+        .await;
+        if !read || buf.filled().is_empty() {
+            return false;
+        }
+        first.extend_from_slice(buf.filled());
+        // As long as it could still become HTTP/2's preface.
+        if first.len() >= PREFACE.len() || !PREFACE.starts_with(first) {
+            return true;
+        }
+    }
+}
+
+/// Runs a connection and tells it what the sweep or a stop wants.
+async fn drive<C: Connection>(mut connection: Pin<&mut C>, wire: &Wire) {
+    let mut finishing = false;
+    let mut known = false;
+    poll_fn(|cx| {
+        if !known {
+            // The task stays the same, so its waker does.
+            wire.task.register(cx.waker());
+            known = true;
+        }
+        match wire.order() {
+            Order::Cut => return Poll::Ready(()),
+            Order::Finish | Order::HeadTimeout if !finishing && C::TELLS_TO_FINISH => {
+                finishing = true;
+                connection.as_mut().finish();
+            }
+            Order::Finish if !finishing => {
+                finishing = true;
+                connection.as_mut().finish();
+            }
+            Order::None | Order::HeadTimeout | Order::BodyTimeout | Order::Finish => {}
+        }
+        connection.as_mut().poll(cx).map(|outcome| {
+            if let Err(err) = outcome {
+                tracing::trace!(target: "edge", error = %err, "a connection ended early");
+            }
+        })
+    })
+    .await;
+}
+
+/// What both of hyper's connections can do.
+trait Connection: Future<Output = hyper::Result<()>> {
+    /// HTTP/2 has no place for an answer to a half head: the connection ends with GOAWAY.
+    const TELLS_TO_FINISH: bool;
+    fn finish(self: Pin<&mut Self>);
+}
+
+impl<I, B, S> Connection for conn::http1::UpgradeableConnection<I, S>
+where
+    S: hyper::service::HttpService<Incoming, ResBody = B>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    B: http_body::Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    const TELLS_TO_FINISH: bool = false;
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<I, B, S> Connection for conn::http2::Connection<I, S, Local>
+where
+    S: hyper::service::HttpService<Incoming, ResBody = B>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin,
+    B: http_body::Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    Local: hyper::rt::bounds::Http2ServerConnExec<S::Future, B>,
+{
+    const TELLS_TO_FINISH: bool = true;
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+/// Runs HTTP/2's streams on this core.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Local;
+
+impl<F: Future + 'static> hyper::rt::Executor<F> for Local {
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(future);
+    }
+}

@@ -1,0 +1,99 @@
+//! What the requests of one core share.
+
+use std::{net::IpAddr, rc::Rc, sync::Arc, time::Instant};
+
+use baluarte_kernel::{Clock, RequestMeta};
+use baluarte_telemetry::{AccessLog, AccessNote, AccessRecord};
+use http::{Method, Version, uri::PathAndQuery};
+
+use crate::{
+    Options,
+    http1::HeadLimits,
+    request_id::RequestIds,
+    stats::Stats,
+    wire::{Patience, Wire, Wires},
+};
+
+/// One core's part of the edge, apart from its door.
+pub(crate) struct Core {
+    pub(crate) options: Arc<Options>,
+    pub(crate) limits: HeadLimits,
+    pub(crate) patience: Patience,
+    pub(crate) keep_underscores: bool,
+    pub(crate) max_streams: u32,
+    pub(crate) body_pause: std::time::Duration,
+    pub(crate) header_timeout: std::time::Duration,
+    pub(crate) wires: Rc<Wires>,
+    pub(crate) ids: RequestIds,
+    pub(crate) stats: Stats,
+    pub(crate) access: AccessLog,
+    pub(crate) clock: Clock,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer {
+    pub(crate) ip: IpAddr,
+    /// One of `server.trusted_proxies`.
+    pub(crate) trusted: bool,
+}
+
+/// What is known of a request, until its answer has gone out; dropping it writes the access log.
+pub(crate) struct Exchange {
+    pub(crate) core: Rc<Core>,
+    pub(crate) wire: Arc<Wire>,
+    pub(crate) meta: RequestMeta,
+    pub(crate) method: Method,
+    /// Only the path is ever written down.
+    pub(crate) target: Option<PathAndQuery>,
+    pub(crate) version: Version,
+    pub(crate) began: Instant,
+    pub(crate) note: AccessNote,
+    /// 0 until there is an answer.
+    pub(crate) status: u16,
+    pub(crate) bytes: u64,
+    /// The whole answer was handed over.
+    pub(crate) complete: bool,
+    pub(crate) refused: Option<&'static str>,
+    /// Method and path of a request that was never made into one.
+    pub(crate) described: Option<(String, String)>,
+}
+
+/// The client left before there was an answer; nginx's number for it.
+const CLIENT_LEFT: u16 = 499;
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let core = &self.core;
+        let latency = self.began.elapsed();
+        let status = if self.status == 0 { CLIENT_LEFT } else { self.status };
+        self.wire.request_ends();
+        core.stats.in_flight.add(-1);
+        core.stats.answered(self.note.surface, &self.method, status, self.note.route.as_ref(), latency, self.bytes);
+        let (method, path) = match &self.described {
+            Some((method, path)) => (method.as_str(), path.as_str()),
+            None => (self.method.as_str(), self.target.as_ref().map_or("*", PathAndQuery::path)),
+        };
+        core.access.record(&AccessRecord {
+            at: core.clock.now(),
+            request_id: &self.meta.request_id,
+            client_ip: self.meta.client_ip,
+            method,
+            host: &self.meta.host,
+            path,
+            protocol: if self.version == Version::HTTP_2 {
+                "HTTP/2"
+            } else if self.version == Version::HTTP_10 {
+                "HTTP/1.0"
+            } else {
+                "HTTP/1.1"
+            },
+            status,
+            latency,
+            bytes: self.bytes,
+            aborted: !self.complete,
+            note: &self.note,
+            refused: self.refused,
+        });
+    }
+}

@@ -1,0 +1,181 @@
+//! The threads: one per core, each with a runtime, a listener and a door of its own.
+
+use std::{
+    io,
+    rc::Rc,
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
+};
+
+use baluarte_kernel::Clock;
+use baluarte_telemetry::Telemetry;
+use socket2::SockRef;
+use tokio::{net::TcpListener, sync::watch, time::Instant};
+
+use crate::{
+    EdgeConfig, EdgeError, Options, connection,
+    core::Core,
+    door::{Door, Doors},
+    http1::HeadLimits,
+    listener::Admission,
+    request_id::RequestIds,
+    service,
+    stats::Stats,
+    tls,
+    wire::{Order, Patience, Wires},
+};
+
+/// After accepting failed, usually for lack of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How often a stopping core looks whether its connections are gone.
+const STOP_LOOK: Duration = Duration::from_millis(20);
+/// For connections that are no longer HTTP: whoever serves them says goodbye.
+const FAREWELL: Duration = Duration::from_secs(2);
+const OVERLOADED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nretry-after: 5\r\nconnection: close\r\n\r\n";
+
+/// What every core is made from.
+pub(crate) struct Plan<D> {
+    pub(crate) options: Arc<Options>,
+    pub(crate) config: EdgeConfig,
+    pub(crate) doors: Arc<D>,
+    pub(crate) telemetry: Telemetry,
+    pub(crate) admission: Arc<Admission>,
+}
+
+/// Starts a thread that serves `listener` until `stop` turns true, or is dropped (then at once).
+pub(crate) fn start<D: Doors>(
+    plan: Arc<Plan<D>>,
+    number: usize,
+    listener: std::net::TcpListener,
+    stop: watch::Receiver<bool>,
+) -> Result<(), EdgeError> {
+    let (up, is_up) = mpsc::sync_channel(1);
+    thread::Builder::new()
+        .name(format!("edge-{number}"))
+        .spawn(move || run(&plan, number, listener, stop, &up))
+        .map_err(EdgeError::Thread)?;
+    is_up.recv().unwrap_or_else(|_| Err(io::Error::other("its thread ended"))).map_err(EdgeError::Thread)
+}
+
+/// A `LocalRuntime` cannot move between threads, so it is built where it runs.
+fn run<D: Doors>(
+    plan: &Plan<D>,
+    number: usize,
+    listener: std::net::TcpListener,
+    mut stop: watch::Receiver<bool>,
+    up: &mpsc::SyncSender<io::Result<()>>,
+) {
+    let built = tokio::runtime::Builder::new_current_thread().enable_all().build_local(tokio::runtime::LocalOptions::default());
+    let runtime = match built {
+        Ok(runtime) => runtime,
+        Err(err) => return drop(up.send(Err(err))),
+    };
+    // Whoever started this thread waits for it.
+    drop(up.send(Ok(())));
+    if let Err(err) = runtime.block_on(core(plan, number, listener, &mut stop)) {
+        tracing::error!(target: "edge", error = %err, core = number, "a core cannot serve");
+    }
+    // Whatever still runs ends here, before dropping `stop` tells that this core has ended.
+    drop(runtime);
+}
+
+async fn core<D: Doors>(
+    plan: &Plan<D>,
+    number: usize,
+    listener: std::net::TcpListener,
+    stop: &mut watch::Receiver<bool>,
+) -> io::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
+    let config = &plan.config;
+    let patience = Patience::new(config, plan.options.request_timeout);
+    let wires = Wires::new(patience, Arc::clone(&plan.admission));
+    let core = Rc::new(Core {
+        options: Arc::clone(&plan.options),
+        limits: HeadLimits {
+            target: usize::try_from(config.max_target.get()).unwrap_or(usize::MAX),
+            head: usize::try_from(config.max_head.get()).unwrap_or(usize::MAX),
+            headers: config.max_headers,
+        },
+        patience,
+        keep_underscores: config.underscore_headers,
+        max_streams: config.max_streams,
+        body_pause: config.body_timeout.get(),
+        header_timeout: config.header_timeout.get(),
+        wires: Rc::clone(&wires),
+        ids: RequestIds::new(),
+        stats: Stats::new(&plan.telemetry.metrics),
+        access: plan.telemetry.access_log(),
+        clock: Clock::System,
+    });
+    let door = Rc::new(plan.doors.open(number));
+    let sweeping = Rc::clone(&wires);
+    tokio::task::spawn_local(async move { sweeping.sweep().await });
+
+    let graceful = loop {
+        tokio::select! {
+            biased;
+            changed = stop.changed() => break changed.is_ok(),
+            accepted = listener.accept() => match accepted {
+                Ok((socket, address)) => admit(&core, &door, &plan.admission, socket, address.ip()),
+                Err(err) if is_about_one_connection(&err) => {}
+                Err(err) => {
+                    tracing::error!(target: "edge", error = %err, "cannot accept connections; trying again");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    };
+    drop(listener);
+    if graceful {
+        finish(&wires, plan.options.shutdown_grace).await;
+    }
+    Ok(())
+}
+
+fn admit<D: Door>(core: &Rc<Core>, door: &Rc<D>, admission: &Arc<Admission>, socket: tokio::net::TcpStream, ip: std::net::IpAddr) {
+    core.stats.connections.add(1);
+    let peer = service::peer(ip, &core.options.trusted_proxies);
+    let place = match admission.enter(peer.ip, peer.trusted) {
+        Ok(place) => place,
+        Err(limit) => {
+            core.stats.refused_by(limit);
+            // A courtesy, if the socket takes it at once.
+            let _ = socket.try_write(OVERLOADED);
+            return;
+        }
+    };
+    // Answers are written whole: waiting for more would only delay them.
+    let _ = socket.set_nodelay(true);
+    let _ = SockRef::from(&socket).set_keepalive(true);
+    let (slot, wire) = core.wires.add(place);
+    let (core, door) = (Rc::clone(core), Rc::clone(door));
+    tokio::task::spawn_local(async move {
+        let wires = Rc::clone(&core.wires);
+        connection::serve(core, door, tls::accept(socket), wire, peer).await;
+        wires.remove(slot);
+    });
+}
+
+fn is_about_one_connection(err: &io::Error) -> bool {
+    matches!(err.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused)
+}
+
+/// Lets requests end within `grace`, and what is no longer HTTP for a moment longer than those.
+async fn finish(wires: &Wires, grace: Duration) {
+    let deadline = Instant::now() + grace;
+    wires.command_all(Order::Finish);
+    let mut farewell = None;
+    loop {
+        let (http, open) = wires.count();
+        let now = Instant::now();
+        let farewell = (http == 0).then(|| *farewell.get_or_insert(now + FAREWELL));
+        if (http == 0 && open == 0) || now >= deadline || farewell.is_some_and(|farewell| now >= farewell) {
+            break;
+        }
+        tokio::time::sleep(STOP_LOOK).await;
+    }
+    wires.command_all(Order::Cut);
+    // One turn for the connections to see it.
+    tokio::task::yield_now().await;
+}

@@ -1,0 +1,326 @@
+//! One request, from its head to its answer's head.
+
+use std::{
+    cell::RefCell,
+    future::{Future, poll_fn},
+    net::IpAddr,
+    panic::AssertUnwindSafe,
+    pin::pin,
+    rc::Rc,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    task::Poll,
+    time::Instant,
+};
+
+use baluarte_kernel::{RequestMeta, Scheme};
+use baluarte_proxy::{RequestBody, ResponseBody};
+use baluarte_telemetry::AccessNote;
+use baluarte_web::{Problem, RenderContext, problem};
+use futures::FutureExt as _;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, uri::PathAndQuery};
+use hyper::body::Incoming;
+
+use crate::{
+    body::AnswerBody,
+    client,
+    core::{Core, Exchange, Peer},
+    door::Door,
+    headers,
+    http1::{REFUSED_METHOD, host_is_valid, method_rule, target_is_clean},
+    request_id::{X_REQUEST_ID, keep_valid_trace},
+    rules::{self, Rule},
+    wire::{Refused, Wire},
+};
+
+static HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+
+/// One connection's requests.
+pub(crate) struct Service<D> {
+    pub(crate) core: Rc<Core>,
+    pub(crate) door: Rc<D>,
+    pub(crate) wire: Arc<Wire>,
+    pub(crate) peer: Peer,
+    /// A client speaks to one host, nearly always: the last one is kept.
+    pub(crate) host: RefCell<Arc<str>>,
+}
+
+/// What is needed to render a problem after the request was given away.
+struct Tastes([Option<HeaderValue>; 3]);
+
+const TASTES: [HeaderName; 3] = [header::ACCEPT, header::ACCEPT_LANGUAGE, header::COOKIE];
+
+impl<D: Door> Service<D> {
+    pub(crate) async fn answer(self: Rc<Self>, mut request: Request<Incoming>) -> Response<AnswerBody> {
+        let began = Instant::now();
+        let now = self.core.clock.now();
+        self.wire.request_begins();
+        self.core.stats.in_flight.add(1);
+
+        let refused = if request.method().as_str() == REFUSED_METHOD { self.wire.take_refused() } else { None };
+        let checked = match &refused {
+            Some(refused) => Err(refused.rule),
+            None => self.check(&mut request),
+        };
+        let (request_id, id_value) = self.core.ids.of(request.headers(), now);
+        let meta = self.meta(&request, request_id);
+        let tastes = Tastes::of(request.headers());
+        let mut exchange = Exchange {
+            core: Rc::clone(&self.core),
+            wire: Arc::clone(&self.wire),
+            meta,
+            method: request.method().clone(),
+            target: request.uri().path_and_query().cloned(),
+            version: request.version(),
+            began,
+            note: AccessNote::default(),
+            status: 0,
+            bytes: 0,
+            complete: false,
+            refused: None,
+            described: refused.map(|Refused { method, path, .. }| (method, path)),
+        };
+        let mut response = match checked {
+            Ok(()) => self.hand_over(request, &exchange.meta, &id_value).await,
+            Err(rule) => refusal(rule),
+        };
+        // The body broke a rule while the door was reading it: whatever the door made of that, the rule is the reason.
+        if let Some(Refused { rule, .. }) = self.wire.take_body_refused() {
+            response = refusal(rule);
+        }
+        self.finish(&mut response, &mut exchange, &tastes, id_value);
+        response.map(|body| AnswerBody::new(body, exchange))
+    }
+
+    /// Everything the guard could not: it does not see HTTP/2, and does not change what it sees.
+    fn check(&self, request: &mut Request<Incoming>) -> Result<(), &'static Rule> {
+        let http2 = request.version() == Version::HTTP_2;
+        if http2 {
+            check_http2(request)?;
+        }
+        if request.uri().authority().is_some() {
+            to_origin_form(request)?;
+        }
+        if (http2 || self.wire.underscore_seen.load(Relaxed)) && !self.core.keep_underscores {
+            remove_underscores(request.headers_mut());
+        }
+        if self.wire.upgrade_seen.load(Relaxed) && !is_websocket(request.headers()) {
+            // Nothing but WebSocket is upgraded to: a proxy behind us must not be talked into h2c.
+            request.headers_mut().remove(header::UPGRADE);
+            request.headers_mut().remove(&HTTP2_SETTINGS);
+        }
+        keep_valid_trace(request.headers_mut());
+        let announced = http_body::Body::size_hint(request.body()).lower();
+        if announced > self.core.options.body_limit.get() { Err(&rules::BODY_SIZE) } else { Ok(()) }
+    }
+
+    fn meta(&self, request: &Request<Incoming>, request_id: Arc<str>) -> RequestMeta {
+        let host = request.headers().get(header::HOST).map_or(&b""[..], HeaderValue::as_bytes);
+        let mut meta = RequestMeta {
+            request_id,
+            client_ip: self.peer.ip,
+            trusted_peer: self.peer.trusted.then_some(self.peer.ip),
+            scheme: Scheme::Http,
+            host: self.host(host),
+        };
+        if self.peer.trusted {
+            let told = client::resolve(request.headers(), self.peer.ip, &self.core.options.trusted_proxies);
+            meta.client_ip = told.client_ip;
+            meta.scheme = told.scheme.unwrap_or_default();
+            if let Some(host) = told.host {
+                meta.host = host.into();
+            }
+        }
+        meta
+    }
+
+    fn host(&self, host: &[u8]) -> Arc<str> {
+        let mut last = self.host.borrow_mut();
+        if last.as_bytes() != host {
+            // Checked before: printable ASCII. What is not comes from a request that is refused.
+            *last = String::from_utf8_lossy(host).to_ascii_lowercase().into();
+        }
+        Arc::clone(&last)
+    }
+
+    async fn hand_over(&self, request: Request<Incoming>, meta: &RequestMeta, id: &HeaderValue) -> Response<ResponseBody> {
+        let http2 = request.version() == Version::HTTP_2;
+        let websocket = !http2 && self.wire.upgrade_seen.load(Relaxed) && is_websocket(request.headers());
+        let mut request = request.map(|body| {
+            let body = RequestBody::incoming(body).with_limit(self.core.options.body_limit.get());
+            // HTTP/1 bodies are timed by their bytes; HTTP/2 has many bodies on one connection.
+            if http2 { body.with_max_pause(self.core.body_pause) } else { body }
+        });
+        request.headers_mut().insert(X_REQUEST_ID.clone(), id.clone());
+        let timed = self.door.is_timed(&request, meta);
+        let call = AssertUnwindSafe(self.door.call(request, meta)).catch_unwind();
+        let called = if !timed {
+            Some(call.await)
+        } else if http2 {
+            tokio::time::timeout(self.core.options.request_timeout, call).await.ok()
+        } else {
+            self.unless_overdue(call).await
+        };
+        let response = match called {
+            Some(Ok(response)) => response,
+            Some(Err(_)) => {
+                tracing::error!(target: "edge", request_id = &*meta.request_id, "answering a request panicked");
+                problem_response(Problem::of(&problem::INTERNAL))
+            }
+            None => refusal(&rules::ANSWER_TIMEOUT),
+        };
+        if websocket {
+            self.wire.decide(response.status() == StatusCode::SWITCHING_PROTOCOLS);
+        }
+        response
+    }
+
+    /// `None` when the sweep finds that it took too long. Sets no timer.
+    async fn unless_overdue<F: Future>(&self, call: F) -> Option<F::Output> {
+        self.wire.answer_within(self.core.patience.answer);
+        let mut call = pin!(call);
+        let outcome = poll_fn(|cx| match call.as_mut().poll(cx) {
+            Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+            Poll::Pending if self.wire.answer_overdue() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        })
+        .await;
+        self.wire.answered();
+        outcome
+    }
+
+    fn finish(&self, response: &mut Response<ResponseBody>, exchange: &mut Exchange, tastes: &Tastes, id: HeaderValue) {
+        let extensions = response.extensions_mut();
+        if !extensions.is_empty() {
+            if let Some(note) = extensions.remove::<AccessNote>() {
+                exchange.note = note;
+            }
+            exchange.refused = extensions.remove::<Broken>().map(|Broken(rule)| {
+                self.core.stats.refused(rule);
+                rule.name
+            });
+            if let Some(problem) = extensions.remove::<Problem>() {
+                self.render(response, &problem, exchange, tastes);
+            }
+        }
+        exchange.status = response.status().as_u16();
+        headers::harden(response.headers_mut(), exchange.meta.scheme);
+        response.headers_mut().insert(X_REQUEST_ID.clone(), id);
+        if exchange.version == Version::HTTP_2 {
+            response.headers_mut().remove(header::CONNECTION);
+        }
+    }
+
+    fn render(&self, response: &mut Response<ResponseBody>, problem: &Problem, exchange: &Exchange, tastes: &Tastes) {
+        let asked = tastes.headers();
+        let context = RenderContext::of(&asked, &exchange.meta.request_id, &self.core.options.site);
+        let (status, headers, bytes) = problem::render(problem, &context);
+        *response.status_mut() = status;
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        for (name, value) in &headers {
+            response.headers_mut().insert(name, value.clone());
+        }
+        // hyper itself leaves out the body of an answer to HEAD; only a refused HEAD is no HEAD any more to hyper.
+        let refused_head = exchange.described.as_ref().is_some_and(|(method, _)| method == "HEAD");
+        *response.body_mut() = if refused_head { ResponseBody::Empty } else { ResponseBody::Full(bytes) };
+    }
+}
+
+impl Tastes {
+    fn of(headers: &HeaderMap) -> Self {
+        Self(TASTES.each_ref().map(|name| headers.get(name).cloned()))
+    }
+
+    fn headers(&self) -> HeaderMap {
+        TASTES.iter().zip(&self.0).filter_map(|(name, value)| Some((name.clone(), value.clone()?))).collect()
+    }
+}
+
+/// In a response's extensions: the edge itself refused.
+#[derive(Clone)]
+struct Broken(&'static Rule);
+
+fn refusal(rule: &'static Rule) -> Response<ResponseBody> {
+    let mut response = problem_response(rule.problem());
+    response.extensions_mut().insert(Broken(rule));
+    response
+}
+
+fn problem_response(problem: Problem) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::Empty);
+    *response.status_mut() = problem.status;
+    response.extensions_mut().insert(problem);
+    response
+}
+
+/// RFC 9113, section 8.3.1; and the cookies, which HTTP/2 may send in pieces (8.2.3), are joined again.
+fn check_http2(request: &mut Request<Incoming>) -> Result<(), &'static Rule> {
+    if let Some(rule) = method_rule(request.method().as_str().as_bytes()) {
+        return Err(rule);
+    }
+    if !matches!(request.uri().scheme_str(), Some("http" | "https")) {
+        return Err(&rules::PSEUDO_SCHEME);
+    }
+    let path = request.uri().path_and_query().map_or("", PathAndQuery::as_str);
+    let asterisk = path == "*" && request.method() == Method::OPTIONS;
+    if !asterisk && !(path.starts_with('/') && target_is_clean(path.as_bytes())) {
+        return Err(&rules::PSEUDO_PATH);
+    }
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    match (request.uri().authority(), request.headers().get(header::HOST)) {
+        _ if hosts > 1 => return Err(&rules::HOST_DUPLICATE),
+        (None, None) => return Err(&rules::HOST_MISSING),
+        (Some(authority), Some(host)) if !authority.as_str().as_bytes().eq_ignore_ascii_case(host.as_bytes()) => {
+            return Err(&rules::HOST_MISMATCH);
+        }
+        (Some(authority), _) if !host_is_valid(authority.as_str().as_bytes()) => return Err(&rules::HOST_INVALID),
+        (None, Some(host)) if !host_is_valid(host.as_bytes()) => return Err(&rules::HOST_INVALID),
+        (Some(_) | None, _) => {}
+    }
+    join_cookies(request.headers_mut());
+    Ok(())
+}
+
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut pieces = headers.get_all(header::COOKIE).iter();
+    if pieces.next().is_none() || pieces.next().is_none() {
+        return;
+    }
+    let pieces: Vec<_> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&pieces.join(&b"; "[..])) {
+        headers.insert(header::COOKIE, joined);
+    }
+}
+
+/// `GET http://shop.example/a` and HTTP/2's authority become `Host: shop.example` and `/a` (RFC 9112, 3.2.2: the target's authority wins).
+fn to_origin_form(request: &mut Request<Incoming>) -> Result<(), &'static Rule> {
+    let authority = request.uri().authority().map_or("", http::uri::Authority::as_str);
+    let host = HeaderValue::from_str(authority).map_err(|_| &rules::HOST_INVALID)?;
+    // `OPTIONS http://shop.example` without a path is about the server as a whole.
+    let whole_server = request.method() == Method::OPTIONS && request.uri().path_and_query().is_none_or(|target| target.as_str() == "*");
+    let target = match request.uri().path_and_query() {
+        _ if whole_server => PathAndQuery::from_static("*"),
+        Some(target) if target.as_str().starts_with('?') => format!("/{target}").parse().map_err(|_| &rules::TARGET_CHARACTER)?,
+        Some(target) => target.clone(),
+        None => PathAndQuery::from_static("/"),
+    };
+    request.headers_mut().insert(header::HOST, host);
+    *request.uri_mut() = Uri::from(target);
+    Ok(())
+}
+
+fn remove_underscores(headers: &mut HeaderMap) {
+    let names: Vec<HeaderName> = headers.keys().filter(|name| name.as_str().contains('_')).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
+}
+
+fn is_websocket(headers: &HeaderMap) -> bool {
+    headers.get(header::UPGRADE).is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+/// The peer as seen by the socket, ready for `RequestMeta`.
+pub(crate) fn peer(ip: IpAddr, trusted: &[ipnet::IpNet]) -> Peer {
+    let ip = client::canonical(ip);
+    Peer { ip, trusted: client::is_trusted(ip, trusted) }
+}

@@ -1,0 +1,8 @@
+//! The edge over real sockets.
+
+mod floods;
+mod http1;
+mod http2;
+mod life;
+mod meta;
+mod rig;
