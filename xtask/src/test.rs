@@ -28,7 +28,7 @@ pub(crate) fn test(args: &[String]) -> Result<()> {
         steps.push(("tests", cargo(&[&["test", "--no-fail-fast"], &selection[..]].concat())));
     }
     if args.is_empty() {
-        let mut browser = command("node", &["--test", "--test-reporter=spec", "."]);
+        let mut browser = command("node", &["--test", "--test-concurrency=1", "--test-reporter=spec"]);
         browser.current_dir(root().join("e2e"));
         steps.push(("browser journeys", browser));
     }

@@ -12,6 +12,8 @@ use tokio::{
     task::JoinHandle,
 };
 
+use crate::backend::postgres_server;
+
 /// Forwards a local port to a server. Closed, it resets what is open and refuses what is new, as a server that is gone.
 #[derive(Debug)]
 pub struct Gate {
@@ -36,13 +38,18 @@ impl Gate {
         Self::to(host_of(url)).await
     }
 
+    /// To the PostgreSQL of the tests; see [`Builder::database_through`](crate::Builder::database_through).
+    pub async fn to_postgres() -> Self {
+        Self::to_url(&postgres_server()).await
+    }
+
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// The same URL with this gate's address instead of the server's.
     pub fn through(&self, url: &str) -> String {
-        url.replacen(host_of(url), &self.address.to_string(), 1)
+        through(self.address, url)
     }
 
     /// The server is gone: nobody listens any more, connections that were open are cut.
@@ -70,6 +77,10 @@ impl Drop for Gate {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+pub(crate) fn through(gate: SocketAddr, url: &str) -> String {
+    url.replacen(host_of(url), &gate.to_string(), 1)
 }
 
 fn host_of(url: &str) -> &str {

@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Stdio},
     sync::{Arc, Mutex},
@@ -13,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::{
-    Answer, Backend, Client,
+    Answer, Backend, Client, Gate,
     site::{Addresses, Output, Site},
 };
 
@@ -61,11 +62,12 @@ pub enum Exit {
 /// What an installation is to be like before its first start.
 #[derive(Debug)]
 pub struct Builder {
-    bin: PathBuf,
-    backend: Backend,
-    config: String,
-    env: Vec<(String, String)>,
-    args: Vec<String>,
+    pub(crate) bin: PathBuf,
+    pub(crate) backend: Backend,
+    pub(crate) config: String,
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) args: Vec<String>,
+    pub(crate) database_gate: Option<SocketAddr>,
 }
 
 impl Builder {
@@ -76,6 +78,11 @@ impl Builder {
     }
     pub fn backend(mut self, backend: Backend) -> Self {
         self.backend = backend;
+        self
+    }
+    /// The PostgreSQL database is reached through this gate, made with [`Gate::to_postgres`].
+    pub fn database_through(mut self, gate: &Gate) -> Self {
+        self.database_gate = Some(gate.address());
         self
     }
     pub fn env(mut self, name: &str, value: &str) -> Self {
@@ -91,7 +98,7 @@ impl Builder {
     /// Only the folder, the database and the configuration: for commands, and for starts that have to fail.
     pub async fn prepare(self) -> Baluarte {
         let addresses = Addresses::reserve();
-        let site = Site::create(self.bin, self.backend, &self.config, self.env, self.args, &addresses).await;
+        let site = Site::create(self, &addresses).await;
         Baluarte::stopped(Arc::new(site), addresses)
     }
 
@@ -106,7 +113,14 @@ impl Builder {
 impl Baluarte {
     /// `bin`: `Path::new(env!("CARGO_BIN_EXE_baluarte"))` in the server's tests.
     pub fn builder(bin: &Path) -> Builder {
-        Builder { bin: bin.to_owned(), backend: Backend::Sqlite, config: String::new(), env: Vec::new(), args: Vec::new() }
+        Builder {
+            bin: bin.to_owned(),
+            backend: Backend::Sqlite,
+            config: String::new(),
+            env: Vec::new(),
+            args: Vec::new(),
+            database_gate: None,
+        }
     }
 
     fn stopped(site: Arc<Site>, addresses: Addresses) -> Self {

@@ -9,8 +9,9 @@ use std::{
 use toml::{Table, Value};
 
 use crate::{
-    Backend,
+    Backend, Builder,
     backend::{PostgresDatabase, RedisPrefix, redis_server},
+    gate,
     ports::Port,
 };
 
@@ -80,33 +81,28 @@ impl Addresses {
 }
 
 impl Site {
-    pub(crate) async fn create(
-        bin: PathBuf,
-        backend: Backend,
-        extra: &str,
-        env: Vec<(String, String)>,
-        args: Vec<String>,
-        first: &Addresses,
-    ) -> Self {
+    pub(crate) async fn create(wanted: Builder, first: &Addresses) -> Self {
         let folder = Folder::create();
         let public_url = format!("http://127.0.0.1:{}", first.listen.number());
         let (mut postgres, mut redis) = (None, None);
-        let mut config = match backend {
+        let mut config = match wanted.backend {
             Backend::Sqlite => table(&format!("[database]\nurl = \"sqlite:{}\"", folder.path().join("baluarte.db").display())),
             Backend::PostgresRedis => {
                 let database = postgres.insert(PostgresDatabase::create().await);
                 let prefix = redis.insert(RedisPrefix::new());
+                let url = wanted.database_gate.map_or_else(|| database.url(), |gate| gate::through(gate, &database.url()));
                 table(&format!(
                     "[database]\nurl = \"{}\"\n[cluster]\nredis_url = \"{}\"\nredis_prefix = \"{}\"",
-                    database.url(),
+                    url,
                     prefix.url(),
                     prefix.prefix()
                 ))
             }
         };
         merge(&mut config, table(&format!("[server]\npublic_url = \"{public_url}\"")));
-        merge(&mut config, table(extra));
-        let site = Self { bin, env, args, public_url, config, _postgres: postgres, _redis: redis, folder };
+        merge(&mut config, table(&wanted.config));
+        let site =
+            Self { bin: wanted.bin, env: wanted.env, args: wanted.args, public_url, config, _postgres: postgres, _redis: redis, folder };
         std::fs::write(site.folder.path().join("baluarte.toml"), site.config_for(first)).expect("our own folder is writable");
         site
     }

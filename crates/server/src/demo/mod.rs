@@ -112,6 +112,9 @@ url = "sqlite:{database}"
 email_from = "Corner Shop <shop@example.com>"
 dev_outbox = true
 
+[identity]
+email_verification = "required"
+
 [telemetry]
 log_level = "warn"
 

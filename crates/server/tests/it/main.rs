@@ -1,12 +1,18 @@
 //! The built binary, from outside: one file per topic.
 
+mod cluster;
 mod commands;
 mod config_findings;
+mod crash;
+mod examples;
+mod forward_auth;
 mod generated;
 mod health;
 mod operations;
+mod outside;
 mod own_surface;
 mod production;
+mod real_apps;
 mod scratch;
 mod shutdown;
 
