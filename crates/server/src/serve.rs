@@ -130,6 +130,7 @@ async fn start_up(
     draining: &CancellationToken,
 ) -> anyhow::Result<Running> {
     let kit = start::open(config, Clock::System, tasks.clone()).await?;
+    kit.limits.report(&telemetry.metrics);
     let mut product = components::build(&kit, config).await?;
     if let Some(address) = config.server.metrics_addr() {
         let (_, exporter) = serve_metrics(address, telemetry.metrics.clone())

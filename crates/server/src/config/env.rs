@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use baluarte_limits::BUILT_IN_LIMITS;
 use serde_json::Value;
 
 use super::{
@@ -216,8 +217,10 @@ fn name_in_map(tree: &Tree, path: &Path, segment: &str) -> String {
     if let Some((name, _)) = configured.into_iter().flatten().find(|(name, _)| same(name, segment)) {
         return name.clone();
     }
-    if same(&path.to_string(), "limits") && same("forgot-password", segment) {
-        return "forgot-password".to_owned();
+    if path.to_string() == "limits"
+        && let Some(name) = BUILT_IN_LIMITS.into_iter().find(|name| same(name, segment))
+    {
+        return name.to_owned();
     }
     segment.to_ascii_lowercase()
 }

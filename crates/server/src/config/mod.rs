@@ -22,7 +22,7 @@ use baluarte_edge::EdgeConfig;
 use baluarte_gateway::{GatewayConfig, KnownNames};
 use baluarte_identity::IdentityConfig;
 use baluarte_kernel::Findings;
-use baluarte_limits::LimitsConfig;
+use baluarte_limits::{BUILT_IN_LIMITS, LimitsConfig};
 use baluarte_notify::NotifyConfig;
 use baluarte_telemetry::TelemetryConfig;
 use baluarte_web::WebConfig;
@@ -76,8 +76,6 @@ pub enum Environment {
     Development,
     Production,
 }
-
-const BUILT_IN_LIMITS: [&str; 6] = ["login", "forgot-password", "mfa", "api", "general", "user"];
 
 /// Where to look for configuration.
 #[derive(Debug, Clone, Default)]

@@ -255,3 +255,6 @@ fn clip(text: &str, most: usize) -> &str {
     }
     &text[..end]
 }
+
+#[cfg(test)]
+mod tests;
