@@ -79,12 +79,33 @@ pub(crate) async fn document() -> anyhow::Result<OpenApi> {
     Ok(document)
 }
 
-/// `/openapi.json`, and `/docs`, which needs nothing from anywhere else.
+/// `/openapi.json`, and `/docs`, which needs nothing from anywhere else, in words for people and for language models.
 fn documentation(document: &OpenApi) -> Router {
     let text: Arc<str> = serde_json::to_string(document).unwrap_or_default().into();
-    Router::new().route("/openapi.json", get(openapi_json)).with_state(text).merge(baluarte_web::docs_routes(document))
+    Router::new()
+        .route("/openapi.json", get(openapi_json))
+        .route("/docs/llms.txt", get(|| async { LLMS }))
+        .with_state(text)
+        .merge(baluarte_web::docs_routes(document))
 }
 
 async fn openapi_json(State(text): State<Arc<str>>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], text.to_string())
 }
+
+/// The form that llmstxt.org describes: what is here, and where to read on.
+const LLMS: &str = "# Baluarte
+
+> Accounts, sign-in, access rules, rate limits and identity headers in front of an app.
+
+- JSON over HTTP. Errors are RFC 9457 problems: switch on `code`, never on text.
+- Authenticate with `Authorization: Bearer <access token>`, from `POST /api/v1/auth/login`; refresh with `POST /api/v1/auth/refresh`.
+- Lists are pages: `?limit=&cursor=`, answered with `items` and `next_cursor`. Times are RFC 3339 in UTC.
+- A 429 says in `Retry-After` when to come back; `RateLimit` says what is left.
+
+## Reference
+
+- [OpenAPI 3.1](/openapi.json): every operation, its parameters and answers
+- [Reference for people](/docs)
+- [Problem codes](/problems/): what each means and what to do
+";
