@@ -16,6 +16,7 @@ CREATE TABLE users (
     -- Counts up when everything this person holds is revoked at once.
     epoch               BIGINT NOT NULL,
     disabled_at         BIGINT,
+    last_sign_in_at     BIGINT,
     created_at          BIGINT NOT NULL
 );
 CREATE INDEX users_name_folded ON users (name_folded, id);

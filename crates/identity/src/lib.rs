@@ -7,6 +7,7 @@ mod model;
 mod pages;
 mod password;
 mod service;
+mod token;
 
 use baluarte_db::{Migration, Migrations};
 

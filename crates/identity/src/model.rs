@@ -148,6 +148,7 @@ pub struct User {
     pub email_verified_at: Option<Timestamp>,
     /// Since when they may not sign in.
     pub disabled_at: Option<Timestamp>,
+    pub last_sign_in_at: Option<Timestamp>,
     pub created_at: Timestamp,
 }
 

@@ -1,0 +1,111 @@
+//! Passwords: which are good enough, and how they are hashed without hurting anybody else.
+
+mod hash;
+mod pool;
+
+use baluarte_kernel::Secret;
+use unicode_normalization::UnicodeNormalization;
+
+use crate::model::{Email, Name, fold};
+
+pub(crate) use self::pool::{Busy, PasswordPool, Verified};
+
+/// Why a password cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadPassword {
+    #[error("a password has at least {MIN_CHARS} characters")]
+    TooShort,
+    #[error("a password has at most {MAX_CHARS} characters")]
+    TooLong,
+    #[error("that password is among the first that attackers try")]
+    Common,
+    #[error("a password must not be the account's own address or name")]
+    Personal,
+}
+
+/// NIST SP 800-63B and OWASP ASVS 6.2: length is what counts; there are no rules of composition.
+const MIN_CHARS: usize = 8;
+const MAX_CHARS: usize = 256;
+
+/// One in each line, lower case, sorted, eight characters or more.
+const COMMON: &str = include_str!("common.txt");
+
+/// Refuses what is too short, too long, or what an attacker tries first.
+pub(crate) fn check(password: &Secret, email: &Email, name: &Name) -> Result<(), BadPassword> {
+    // Four bytes are the longest a character gets, before anything is copied.
+    if password.expose().len() > 4 * MAX_CHARS {
+        return Err(BadPassword::TooLong);
+    }
+    let text = normalised(password);
+    match text.expose().chars().count() {
+        count if count < MIN_CHARS => return Err(BadPassword::TooShort),
+        count if count > MAX_CHARS => return Err(BadPassword::TooLong),
+        _ => {}
+    }
+    let folded = Secret::new(fold(text.expose()));
+    if is_common(folded.expose()) {
+        return Err(BadPassword::Common);
+    }
+    let local = email.as_str().rsplit_once('@').map_or("", |(local, _)| local);
+    if [email.as_str(), local, &name.folded()].contains(&folded.expose()) {
+        return Err(BadPassword::Personal);
+    }
+    Ok(())
+}
+
+fn is_common(folded: &str) -> bool {
+    let mut chars = folded.chars();
+    let first = chars.next();
+    // `aaaaaaaa` of any length needs no list.
+    first.is_some() && chars.all(|c| Some(c) == first) || COMMON.lines().any(|line| line == folded)
+}
+
+/// The same keys give the same password on every keyboard and system.
+fn normalised(password: &Secret) -> Secret {
+    Secret::new(password.expose().nfc().collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judge(password: &str) -> Result<(), BadPassword> {
+        check(&Secret::new(password), &"tabernera@example.com".parse().unwrap(), &"Rosa Díaz Ñ".parse().unwrap())
+    }
+
+    #[test]
+    fn asvs_6_2_1_and_6_2_9_length_is_what_counts() {
+        assert_eq!(judge("kd7fh2x"), Err(BadPassword::TooShort));
+        assert_eq!(judge("ñañañañ"), Err(BadPassword::TooShort), "characters count, not bytes");
+        assert_eq!(judge("kd7fh2xq"), Ok(()));
+        assert_eq!(judge(&"kd7f".repeat(64)), Ok(()));
+        assert_eq!(judge(&"kd7f".repeat(65)), Err(BadPassword::TooLong));
+        assert_eq!(judge(&"🐢".repeat(300)), Err(BadPassword::TooLong));
+    }
+
+    #[test]
+    fn asvs_6_2_5_there_are_no_rules_of_composition() {
+        for password in ["correct horse battery staple", "nur kleine buchstaben", "        x       ", "ปลาทูทอดกรอบ"]
+        {
+            assert_eq!(judge(password), Ok(()), "{password}");
+        }
+    }
+
+    #[test]
+    fn asvs_6_2_4_what_attackers_try_first_is_refused() {
+        for password in ["password", "PASSWORD1", "12345678", "qwertyuiop", "zzzzzzzzzzzz"] {
+            assert_eq!(judge(password), Err(BadPassword::Common), "{password}");
+        }
+        for password in ["Tabernera@example.com", "tabernera", "ROSA DÍAZ Ñ"] {
+            assert_eq!(judge(password), Err(BadPassword::Personal), "{password}");
+        }
+    }
+
+    #[test]
+    fn the_list_holds_only_what_the_length_rule_lets_through() {
+        let lines: Vec<_> = COMMON.lines().collect();
+        assert!(lines.len() > 200);
+        assert!(lines.iter().all(|line| line.chars().count() >= MIN_CHARS && fold(line) == *line));
+        assert!(lines.is_sorted() && lines.windows(2).all(|pair| pair[0] != pair[1]));
+    }
+}

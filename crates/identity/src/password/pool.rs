@@ -1,0 +1,267 @@
+//! Threads of their own, at the lowest priority, that hash passwords: a storm of sign-ins waits here and nobody else does.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use argon2::Block;
+use baluarte_kernel::Secret;
+use tokio::sync::oneshot;
+
+use super::{
+    hash::{Cost, Stored},
+    normalised,
+};
+use crate::IdentityConfig;
+
+/// Passwords that may wait; beyond, nobody would be served before giving up.
+const QUEUE: usize = 256;
+/// A thread without work for so long gives its memory back.
+const KEEP_MEMORY: Duration = Duration::from_secs(5);
+
+/// More passwords are waiting than is healthy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Busy;
+
+/// Is it the right password?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verified {
+    Wrong,
+    Right,
+    /// Right, and the stored hash is weaker than what is configured today: hash it again.
+    RightButWeak,
+}
+
+/// Hashes passwords. Memory: one hash's (19 MiB by default) for each busy thread, none at rest.
+pub(crate) struct PasswordPool {
+    shared: Arc<Shared>,
+    threads: usize,
+}
+
+struct Shared {
+    cost: Cost,
+    pepper: Secret,
+    /// Stands in for the hash of an account that does not exist, so that its absence takes as long.
+    nobody: Stored,
+    queue: Mutex<Queue>,
+    work: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    closed: bool,
+}
+
+enum Job {
+    Hash { password: Secret, answer: oneshot::Sender<String> },
+    Verify { password: Secret, stored: Option<String>, answer: oneshot::Sender<Verified> },
+}
+
+impl Job {
+    /// Whoever asked has gone away.
+    fn is_abandoned(&self) -> bool {
+        match self {
+            Self::Hash { answer, .. } => answer.is_closed(),
+            Self::Verify { answer, .. } => answer.is_closed(),
+        }
+    }
+}
+
+impl PasswordPool {
+    pub(crate) fn start(config: &IdentityConfig) -> std::io::Result<Self> {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let threads = if config.password_threads == 0 { (cores / 2).max(1) } else { config.password_threads as usize };
+        let cost =
+            Cost { memory_kib: u32::try_from(config.password_memory.get() >> 10).unwrap_or(u32::MAX), passes: config.password_passes };
+        let pepper = config.password_pepper.clone();
+        let nobody = Stored::new(cost, !pepper.is_empty());
+        let shared = Arc::new(Shared { cost, pepper, nobody, queue: Mutex::default(), work: Condvar::new() });
+        // Made first, so that it is closed, and the threads that did start end, when one cannot be started.
+        let pool = Self { shared, threads };
+        for number in 0..threads {
+            let shared = pool.shared.clone();
+            thread::Builder::new().name(format!("password-{number}")).stack_size(256 << 10).spawn(move || shared.work())?;
+        }
+        Ok(pool)
+    }
+
+    /// How many passwords are hashed at once.
+    pub(crate) fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// A PHC string.
+    pub(crate) async fn hash(&self, password: &Secret) -> Result<String, Busy> {
+        let (answer, hashed) = oneshot::channel();
+        self.shared.submit(Job::Hash { password: normalised(password), answer })?;
+        hashed.await.map_err(|_| Busy)
+    }
+
+    /// Compares with a PHC string; without one it does the same work and says `Wrong`.
+    pub(crate) async fn verify(&self, password: &Secret, stored: Option<String>) -> Result<Verified, Busy> {
+        let (answer, verified) = oneshot::channel();
+        self.shared.submit(Job::Verify { password: normalised(password), stored, answer })?;
+        verified.await.map_err(|_| Busy)
+    }
+}
+
+impl Drop for PasswordPool {
+    fn drop(&mut self) {
+        self.shared.lock().closed = true;
+        self.shared.work.notify_all();
+    }
+}
+
+impl Shared {
+    fn submit(&self, job: Job) -> Result<(), Busy> {
+        let mut queue = self.lock();
+        if queue.jobs.len() >= QUEUE {
+            queue.jobs.retain(|job| !job.is_abandoned());
+        }
+        if queue.jobs.len() >= QUEUE {
+            return Err(Busy);
+        }
+        queue.jobs.push_back(job);
+        drop(queue);
+        self.work.notify_one();
+        Ok(())
+    }
+
+    fn work(&self) {
+        // On Linux a priority belongs to the thread that asks. Without the right to lower it we go on as we are.
+        #[cfg(target_os = "linux")]
+        let _ = rustix::process::setpriority_process(None, 19);
+        let mut memory = Vec::new();
+        while let Some(job) = self.next(&mut memory) {
+            self.run(job, &mut memory);
+        }
+    }
+
+    /// The next job, or `None` when the pool is closed. Gives the memory back while nobody wants it.
+    fn next(&self, memory: &mut Vec<Block>) -> Option<Job> {
+        let mut queue = self.lock();
+        loop {
+            if queue.closed {
+                return None;
+            }
+            if let Some(job) = queue.jobs.pop_front() {
+                return Some(job);
+            }
+            if memory.is_empty() {
+                queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            } else {
+                let (woken, waited) = self.work.wait_timeout(queue, KEEP_MEMORY).unwrap_or_else(PoisonError::into_inner);
+                queue = woken;
+                if waited.timed_out() && queue.jobs.is_empty() {
+                    *memory = Vec::new();
+                }
+            }
+        }
+    }
+
+    /// An answer that nobody waits for any more is dropped.
+    fn run(&self, job: Job, memory: &mut Vec<Block>) {
+        if job.is_abandoned() {
+            return;
+        }
+        match job {
+            Job::Hash { password, answer } => match Stored::new(self.cost, !self.pepper.is_empty()).seal(&password, &self.pepper, memory) {
+                Ok(stored) => drop(answer.send(stored.to_string())),
+                Err(err) => tracing::error!(target: "identity", error = %err, "a password could not be hashed"),
+            },
+            Job::Verify { password, stored, answer } => drop(answer.send(self.verify(&password, stored.as_deref(), memory))),
+        }
+    }
+
+    fn verify(&self, password: &Secret, stored: Option<&str>, memory: &mut Vec<Block>) -> Verified {
+        let known = stored.and_then(|text| match text.parse::<Stored>() {
+            Ok(known) => Some(known),
+            Err(_) => {
+                tracing::error!(target: "identity", "a stored password hash cannot be read");
+                None
+            }
+        });
+        let target = known.as_ref().unwrap_or(&self.nobody);
+        let matches = target.matches(password, &self.pepper, memory).unwrap_or_else(|err| {
+            tracing::error!(target: "identity", error = %err, "a password could not be verified");
+            false
+        });
+        match known {
+            Some(known) if matches => {
+                let weak = known.cost.memory_kib < self.cost.memory_kib
+                    || known.cost.passes < self.cost.passes
+                    || known.peppered != !self.pepper.is_empty();
+                if weak { Verified::RightButWeak } else { Verified::Right }
+            }
+            Some(_) | None => Verified::Wrong,
+        }
+    }
+
+    /// A panic while the lock was held leaves a queue that is still a queue.
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pool(threads: u32, pepper: &str, passes: u32) -> PasswordPool {
+        let config = IdentityConfig {
+            password_threads: threads,
+            password_pepper: Secret::new(pepper),
+            password_passes: passes,
+            ..IdentityConfig::default()
+        };
+        PasswordPool::start(&config).unwrap()
+    }
+
+    #[tokio::test]
+    async fn only_the_right_password_verifies() {
+        let pool = pool(1, "", 2);
+        let stored = pool.hash(&Secret::new("correct horse")).await.unwrap();
+        assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
+        assert_eq!(pool.verify(&Secret::new("correct horse"), Some(stored.clone())).await, Ok(Verified::Right));
+        assert_eq!(pool.verify(&Secret::new("wrong horse"), Some(stored)).await, Ok(Verified::Wrong));
+        assert_eq!(pool.verify(&Secret::new("correct horse"), None).await, Ok(Verified::Wrong));
+        assert_eq!(pool.verify(&Secret::new("correct horse"), Some("damaged".to_owned())).await, Ok(Verified::Wrong));
+    }
+
+    #[tokio::test]
+    async fn the_same_password_typed_on_another_system_verifies() {
+        let pool = pool(1, "", 2);
+        let stored = pool.hash(&Secret::new("contraseña")).await.unwrap();
+        assert_eq!(pool.verify(&Secret::new("contrasen\u{303}a"), Some(stored)).await, Ok(Verified::Right));
+    }
+
+    #[tokio::test]
+    async fn a_hash_weaker_than_the_configuration_is_known_as_weak() {
+        let stored = pool(1, "", 2).hash(&Secret::new("correct horse")).await.unwrap();
+        for stronger in [pool(1, "", 3), pool(1, "pepper", 2)] {
+            assert_eq!(stronger.verify(&Secret::new("correct horse"), Some(stored.clone())).await, Ok(Verified::RightButWeak));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_refuses_at_once_and_work_nobody_waits_for_is_dropped() {
+        let pool = pool(1, "", 2);
+        let password = Secret::new("correct horse");
+        let mut waiting = Vec::new();
+        let refused = loop {
+            let mut attempt = Box::pin(pool.verify(&password, None));
+            match futures::poll!(&mut attempt) {
+                std::task::Poll::Pending => waiting.push(attempt),
+                std::task::Poll::Ready(result) => break result,
+            }
+        };
+        assert_eq!(refused, Err(Busy));
+        assert!(waiting.len() >= QUEUE);
+        drop(waiting);
+        assert_eq!(pool.verify(&password, None).await, Ok(Verified::Wrong), "the abandoned ones cost nothing");
+    }
+}
