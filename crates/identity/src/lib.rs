@@ -3,14 +3,19 @@
 mod config;
 mod error;
 mod http;
+mod mails;
 mod model;
 mod pages;
 mod password;
+mod revocations;
 mod service;
+mod store;
+mod throttle;
 mod token;
 
 use baluarte_db::{Migration, Migrations};
 
+use baluarte_kernel::UserId;
 pub use config::{EmailVerification, IdentityConfig, Registration};
 pub use error::IdentityError;
 pub use http::{NamedLimit, PROBLEMS};

@@ -31,6 +31,7 @@ fn user(name: &str) -> User {
         locale: Locale::Es,
         email_verified_at: Some(NOW),
         disabled_at: None,
+        last_sign_in_at: None,
         created_at: NOW,
     }
 }

@@ -194,7 +194,7 @@ impl Shared {
             Some(known) if matches => {
                 let weak = known.cost.memory_kib < self.cost.memory_kib
                     || known.cost.passes < self.cost.passes
-                    || known.peppered != !self.pepper.is_empty();
+                    || known.peppered == self.pepper.is_empty();
                 if weak { Verified::RightButWeak } else { Verified::Right }
             }
             Some(_) | None => Verified::Wrong,

@@ -1,14 +1,34 @@
 //! What identity does, one method for each use case. Both doors, API and pages, come through here.
 
-use std::sync::Arc;
+mod accounts;
+mod admin;
+mod authenticator;
+mod cookies;
+mod passwords;
+mod refresh;
+mod sessions;
+mod sign_in;
+mod upkeep;
 
+use std::{sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
 use baluarte_component::{Component, Kit};
-use baluarte_kernel::{Authenticator, Ctx, Entitlements, Page, PageQuery, Secret, SessionId, UserId};
-use http::HeaderValue;
+use baluarte_db::{Batch, DbError, Tx};
+use baluarte_kernel::{Authenticator, Ctx, Entitlements, Secret, SessionId, Timestamp, UserId};
+use tokio::sync::Semaphore;
 
+use self::{
+    authenticator::{CookieCache, DatabaseHealth, OncePerSecond, Port, Touched},
+    refresh::Rotation,
+};
 use crate::{
-    CreatedAccount, Email, IdentityConfig, IdentityError, NewAccount, NewUser, Person, ProfileChange, Refreshed, Registered, Role, Session,
-    SessionCookie, SignIn, SignedIn, User, UserFilter,
+    IdentityConfig, IdentityError,
+    mails::Mails,
+    password::PasswordPool,
+    revocations::{self, Revocation, Revoked, Subject},
+    store::{self, users::Account},
+    token::{Issuer, Keyring},
 };
 
 /// Accounts, sessions, tokens and passwords. Cheap to clone.
@@ -18,164 +38,146 @@ pub struct Identity {
 }
 
 struct Inner {
+    kit: Kit,
     config: IdentityConfig,
+    entitlements: Arc<dyn Entitlements>,
+    issuer: Issuer,
+    keys: ArcSwap<Keyring>,
+    revoked: Revoked,
+    passwords: PasswordPool,
+    /// As many as passwords are hashed at once: what one attempt learns, the next one on the account already counts.
+    attempts: Semaphore,
+    /// Those who wait for their turn to attempt.
+    waiting: Semaphore,
+    /// Work that goes on after it was answered, so that the time an answer takes tells nothing.
+    afterwards: Arc<Semaphore>,
+    rotations: Batch<Rotation, bool>,
+    cookies: CookieCache,
+    touched: Touched,
+    database: DatabaseHealth,
+    key_looks: OncePerSecond,
+    mails: Mails,
 }
+
+/// Answers whose work is still going on.
+const AFTERWARDS: usize = 64;
+/// Refreshes in one commit.
+const ROTATIONS: usize = 256;
 
 impl Identity {
     /// Loads keys and revocations and keeps both fresh. The tables must be there.
-    pub async fn start(_kit: &Kit, _config: &IdentityConfig, _entitlements: Arc<dyn Entitlements>) -> Result<Self, IdentityError> {
-        unimplemented!("identity")
+    pub async fn start(kit: &Kit, config: &IdentityConfig, entitlements: Arc<dyn Entitlements>) -> Result<Self, IdentityError> {
+        let audience = if config.audience.is_empty() { &*kit.public_url } else { &config.audience };
+        let keys = upkeep::load_keys(kit).await?;
+        let passwords = PasswordPool::start(config).map_err(|_| IdentityError::Busy)?;
+        let inner = Inner {
+            issuer: Issuer::new(&kit.public_url, audience, config.access_token_lifetime.get()),
+            keys: ArcSwap::from_pointee(keys),
+            revoked: Revoked::default(),
+            attempts: Semaphore::new(passwords.threads()),
+            passwords,
+            waiting: Semaphore::new(sign_in::WAITING),
+            afterwards: Arc::new(Semaphore::new(AFTERWARDS)),
+            rotations: refresh::rotations(kit.db.clone(), ROTATIONS),
+            cookies: CookieCache::default(),
+            touched: Touched::default(),
+            database: DatabaseHealth::default(),
+            key_looks: OncePerSecond::default(),
+            mails: Mails::new(&kit.public_url),
+            kit: kit.clone(),
+            config: config.clone(),
+            entitlements,
+        };
+        let identity = Self { inner: Arc::new(inner) };
+        identity.keep_up().await?;
+        Ok(identity)
     }
 
     pub fn component(&self) -> Component {
-        unimplemented!("identity")
+        Component {
+            name: "identity",
+            api: crate::http::routes(self.clone()),
+            pages: crate::pages::routes(self.clone()),
+            health: Vec::new(),
+        }
     }
 
     pub fn authenticator(&self) -> Arc<dyn Authenticator> {
-        unimplemented!("identity")
+        Arc::new(Port(self.clone()))
     }
 
     pub fn config(&self) -> &IdentityConfig {
         &self.inner.config
     }
 
-    // ── the cookie ──
-
-    /// `__Host-baluarte`, or `baluarte` where the public URL is plain http.
-    pub fn cookie_name(&self) -> &'static str {
-        unimplemented!("identity")
-    }
-
-    /// `Set-Cookie` for somebody who has just signed in.
-    pub fn session_cookie(&self, _cookie: &SessionCookie) -> HeaderValue {
-        unimplemented!("identity")
-    }
-
-    /// `Set-Cookie` that makes the browser forget.
-    pub fn forget_cookie(&self) -> HeaderValue {
-        unimplemented!("identity")
-    }
-
-    // ── accounts ──
-
-    /// Creates an account, or asks its owner to confirm the address first.
-    pub async fn register_user(&self, _ctx: &Ctx, _new: NewUser) -> Result<Registered, IdentityError> {
-        unimplemented!("identity")
-    }
-
-    pub async fn verify_email(&self, _ctx: &Ctx, _token: &Secret) -> Result<(), IdentityError> {
-        unimplemented!("identity")
-    }
-
-    /// Sends the confirmation again; answers the same whether or not there is something to confirm.
-    pub async fn resend_verification(&self, _ctx: &Ctx, _email: &str) -> Result<(), IdentityError> {
-        unimplemented!("identity")
-    }
-
-    pub async fn find_me(&self, _ctx: &Ctx) -> Result<User, IdentityError> {
-        unimplemented!("identity")
-    }
-
-    pub async fn update_profile(&self, _ctx: &Ctx, _change: ProfileChange) -> Result<User, IdentityError> {
-        unimplemented!("identity")
-    }
-
-    /// Removes the caller's account and everything identity knows of it.
-    pub async fn delete_me(&self, _ctx: &Ctx, _password: &Secret) -> Result<(), IdentityError> {
-        unimplemented!("identity")
-    }
-
-    /// People whose name has a word that begins with `query`; without addresses.
-    pub async fn list_people(&self, _ctx: &Ctx, _query: &str, _page: &PageQuery) -> Result<Page<Person>, IdentityError> {
-        unimplemented!("identity")
-    }
-
     /// The name of somebody's plan, as shown with an account.
-    pub fn plan_of(&self, _user: UserId) -> Arc<str> {
-        unimplemented!("identity")
+    pub fn plan_of(&self, user: UserId) -> Arc<str> {
+        self.inner.entitlements.plan_of(user).name
     }
 
-    // ── administration: administrators and the operator ──
-
-    pub async fn list_users(&self, _ctx: &Ctx, _filter: &UserFilter, _page: &PageQuery) -> Result<Page<User>, IdentityError> {
-        unimplemented!("identity")
+    /// The public keys as a JSON Web Key Set.
+    pub(crate) fn jwks(&self) -> String {
+        self.inner.keys.load().jwks().to_owned()
     }
 
-    pub async fn find_user(&self, _ctx: &Ctx, _id: UserId) -> Result<User, IdentityError> {
-        unimplemented!("identity")
+    pub(crate) fn kit(&self) -> &Kit {
+        &self.inner.kit
     }
 
-    pub async fn find_user_by_email(&self, _ctx: &Ctx, _email: &Email) -> Result<Option<User>, IdentityError> {
-        unimplemented!("identity")
+    // ── what several use cases need ──
+
+    /// The caller's own account.
+    async fn my_account(&self, ctx: &Ctx) -> Result<Account, IdentityError> {
+        let id = ctx.user()?.user_id;
+        store::users::find_user(self.inner.kit.db.read(), id).await?.ok_or(IdentityError::UserNotFound(id))
     }
 
-    pub async fn create_user(&self, _ctx: &Ctx, _new: NewAccount) -> Result<CreatedAccount, IdentityError> {
-        unimplemented!("identity")
+    /// The hash under which the token of a link is stored.
+    fn link_hash(&self, token: &Secret) -> String {
+        hex::encode(self.inner.kit.secrets.salted_hash("identity.link", token.expose().as_bytes()))
     }
 
-    /// Ends all sessions; nobody can sign in to the account until it is enabled again.
-    pub async fn disable_user(&self, _ctx: &Ctx, _id: UserId) -> Result<User, IdentityError> {
-        unimplemented!("identity")
+    /// How long idle sessions of cookies and of tokens have been unused by now, at least.
+    fn idle_since(&self, now: Timestamp) -> (Timestamp, Timestamp) {
+        (now.minus(self.inner.config.session_idle.get()), now.minus(self.inner.config.refresh_idle.get()))
     }
 
-    pub async fn enable_user(&self, _ctx: &Ctx, _id: UserId) -> Result<User, IdentityError> {
-        unimplemented!("identity")
+    /// Writes down that sessions have ended; tell everybody with [`Self::announce`] after the commit.
+    async fn revoke_sessions(&self, tx: &Tx, ended: &[SessionId], now: Timestamp) -> Result<Vec<Revocation>, DbError> {
+        let mut revocations = Vec::with_capacity(ended.len());
+        for id in ended {
+            revocations.push(self.revoke(tx, Subject::Session(*id), Revocation::EVERY, now).await?);
+        }
+        Ok(revocations)
     }
 
-    pub async fn set_role(&self, _ctx: &Ctx, _id: UserId, _role: Role) -> Result<User, IdentityError> {
-        unimplemented!("identity")
+    /// Writes down that what somebody carries from before `epoch` is void.
+    async fn revoke(&self, tx: &Tx, subject: Subject, epoch: u64, now: Timestamp) -> Result<Revocation, DbError> {
+        let revocation = Revocation { subject, epoch, expires_at: now.plus(self.longest_credential()) };
+        store::revocations::insert_revocation(tx, &revocation, now).await?;
+        Ok(revocation)
     }
 
-    /// Signs somebody out everywhere.
-    pub async fn end_sessions(&self, _ctx: &Ctx, _id: UserId) -> Result<(), IdentityError> {
-        unimplemented!("identity")
+    /// Every replica obeys within a second: this one at once, those that hear the hint a moment later, the rest when they
+    /// look into the database.
+    fn announce(&self, revocations: Vec<Revocation>) {
+        if revocations.is_empty() {
+            return;
+        }
+        self.inner.revoked.add(&revocations);
+        let identity = self.clone();
+        // In pieces that fit into a message; nobody waits for Redis to sign out.
+        self.inner.kit.tasks.spawn(async move {
+            for piece in revocations.chunks(100) {
+                if let Err(err) = identity.inner.kit.backplane.publish(upkeep::TOPIC, &revocations::encode(piece)).await {
+                    tracing::debug!(target: "identity", error = %err, "revocations were not announced; replicas find them in the database");
+                }
+            }
+        });
     }
 
-    // ── sessions ──
-
-    pub async fn sign_in(&self, _ctx: &Ctx, _attempt: SignIn) -> Result<SignedIn, IdentityError> {
-        unimplemented!("identity")
-    }
-
-    /// Ends the session that asks, everywhere at once.
-    pub async fn sign_out(&self, _ctx: &Ctx) -> Result<(), IdentityError> {
-        unimplemented!("identity")
-    }
-
-    /// The next pair of tokens. The previous refresh token gets the same pair within ten seconds.
-    pub async fn refresh(&self, _ctx: &Ctx, _refresh_token: &Secret) -> Result<Refreshed, IdentityError> {
-        unimplemented!("identity")
-    }
-
-    /// The caller's devices, the latest first.
-    pub async fn list_sessions(&self, _ctx: &Ctx, _page: &PageQuery) -> Result<Page<Session>, IdentityError> {
-        unimplemented!("identity")
-    }
-
-    /// Signs one of the caller's devices out.
-    pub async fn revoke_session(&self, _ctx: &Ctx, _id: SessionId) -> Result<(), IdentityError> {
-        unimplemented!("identity")
-    }
-
-    /// Signs out every device of the caller but the one that asks.
-    pub async fn revoke_other_sessions(&self, _ctx: &Ctx) -> Result<(), IdentityError> {
-        unimplemented!("identity")
-    }
-
-    // ── passwords ──
-
-    /// Mails a link to choose a new password, after it has answered: the same way whether or not there is an account.
-    pub async fn forgot_password(&self, _ctx: &Ctx, _email: &str) -> Result<(), IdentityError> {
-        unimplemented!("identity")
-    }
-
-    /// Takes the link's token and sets the password; all sessions end and nobody is signed in.
-    pub async fn reset_password(&self, _ctx: &Ctx, _token: &Secret, _password: Secret) -> Result<(), IdentityError> {
-        unimplemented!("identity")
-    }
-
-    /// All other sessions end.
-    pub async fn change_password(&self, _ctx: &Ctx, _current: &Secret, _new: Secret) -> Result<(), IdentityError> {
-        unimplemented!("identity")
+    /// No credential that is checked from memory lives longer.
+    fn longest_credential(&self) -> Duration {
+        self.inner.issuer.lifetime() + Duration::from_secs(60)
     }
 }

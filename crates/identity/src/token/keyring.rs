@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use aws_lc_rs::{
-    encoding::{AsBigEndian as _, AsDer, Pkcs8V1Der},
+    encoding::{AsDer, Pkcs8V1Der},
     signature::{Ed25519KeyPair, KeyPair as _},
 };
 use baluarte_kernel::Timestamp;

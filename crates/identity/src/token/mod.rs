@@ -6,6 +6,6 @@ mod refresh;
 
 pub(crate) use self::{
     access::{AccessToken, Issuer},
-    keyring::{Keyring, NewKey, Plan, StoredKey},
+    keyring::{Keyring, NewKey, StoredKey},
     refresh::{REFRESH_GRACE, RefreshSalt, RefreshToken},
 };

@@ -35,7 +35,7 @@ impl RefreshSalt {
 }
 
 /// A token as presented: which session it claims to be of, and which of its tokens. Not proven until [`matches`](Self::matches).
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub(crate) struct RefreshToken {
     pub(crate) session_id: SessionId,
     /// The first token of a session is number 0.
@@ -111,7 +111,7 @@ mod tests {
         let token = RefreshToken::parse(RefreshToken::render(&secrets("one"), id, 0, &salt).expose()).unwrap();
         assert!(!token.matches(&secrets("two"), &salt));
         assert!(!token.matches(&secrets("one"), &RefreshSalt::generate()));
-        assert!(!RefreshToken { seq: 1, ..token.clone() }.matches(&secrets("one"), &salt));
+        assert!(!RefreshToken { seq: 1, ..token }.matches(&secrets("one"), &salt));
         assert!(!RefreshToken { session_id: SessionId::generate(), ..token }.matches(&secrets("one"), &salt));
     }
 

@@ -1,0 +1,169 @@
+//! Other people's accounts, for administrators.
+
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use baluarte_kernel::{Cursor, PageQuery, Secret, Timestamp, UserId};
+use baluarte_web::{Admin, Invalid, Json, Path, Problem, Query, problem::INVALID_FIELDS};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::views::{Answer, List, NO_STORE, UserView};
+use crate::{Email, Identity, Name, NewAccount, Role, User, UserFilter};
+
+/// An account, as administrators see it.
+#[derive(Serialize, ToSchema)]
+pub(super) struct AccountView {
+    #[serde(flatten)]
+    user: UserView,
+    #[schema(value_type = Option<String>, format = DateTime, required)]
+    email_verified_at: Option<Timestamp>,
+    /// Since when they may not sign in.
+    #[schema(value_type = Option<String>, format = DateTime, required)]
+    disabled_at: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime, required)]
+    last_sign_in_at: Option<Timestamp>,
+}
+
+impl AccountView {
+    fn of(user: &User, identity: &Identity) -> Self {
+        Self {
+            user: UserView::of(user, identity),
+            email_verified_at: user.email_verified_at,
+            disabled_at: user.disabled_at,
+            last_sign_in_at: user.last_sign_in_at,
+        }
+    }
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct UsersQuery {
+    /// Part of the address or of the name.
+    #[serde(default)]
+    query: Option<String>,
+    #[serde(default)]
+    role: Option<String>,
+    #[serde(default)]
+    disabled: Option<bool>,
+    #[serde(default)]
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u32>,
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor>,
+}
+
+/// List accounts, the newest first
+#[utoipa::path(get, path = "/api/v1/admin/users", tag = "identity", security(("bearer" = []), ("session" = [])),
+    responses((status = 200, body = List<AccountView>), Problem))]
+pub(super) async fn list_users(
+    State(identity): State<Identity>,
+    Admin(ctx, _): Admin,
+    Query(query): Query<UsersQuery>,
+) -> Answer<Json<List<AccountView>>> {
+    let mut invalid = Invalid::default();
+    let role = query.role.and_then(|role| invalid.check("role", role.parse::<Role>()));
+    invalid.finish()?;
+    let filter = UserFilter { query: query.query.filter(|part| !part.is_empty()), role, disabled: query.disabled };
+    let users = identity.list_users(&ctx, &filter, &PageQuery { limit: query.limit, cursor: query.cursor }).await?;
+    Ok(Json(users.map(|user| AccountView::of(&user, &identity)).into()))
+}
+
+#[derive(Deserialize, ToSchema)]
+pub(super) struct CreateUser {
+    #[schema(example = "zoe@example.com")]
+    email: String,
+    #[schema(example = "Zoë")]
+    name: String,
+    /// `user` unless told.
+    #[serde(default)]
+    role: Option<String>,
+    /// Without one, a link to choose it is made.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = Password)]
+    password: Option<Secret>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct CreatedView {
+    user: AccountView,
+    /// Where its owner chooses a password, once; only when none was given.
+    #[schema(required)]
+    set_password_url: Option<String>,
+}
+
+/// Create an account for somebody
+///
+/// Its address counts as confirmed.
+#[utoipa::path(post, path = "/api/v1/admin/users", tag = "identity", request_body = CreateUser, security(("bearer" = []), ("session" = [])),
+    responses((status = 201, body = CreatedView), Problem))]
+pub(super) async fn create_user(State(identity): State<Identity>, Admin(ctx, _): Admin, Json(body): Json<CreateUser>) -> Answer<Response> {
+    let mut invalid = Invalid::default();
+    let email = invalid.check("/email", body.email.parse::<Email>());
+    let name = invalid.check("/name", body.name.parse::<Name>());
+    let role = invalid.check("/role", body.role.map_or_else(|| Ok(Role::user()), |role| role.parse()));
+    let (Some(email), Some(name), Some(role)) = (email, name, role) else {
+        invalid.finish()?;
+        return Err(Problem::of(&INVALID_FIELDS));
+    };
+    let created = identity.create_user(&ctx, NewAccount { email, name, role, password: body.password }).await?;
+    let set_password_url = created.set_password_url.map(|url| url.expose().to_owned());
+    Ok((StatusCode::CREATED, NO_STORE, Json(CreatedView { user: AccountView::of(&created.user, &identity), set_password_url }))
+        .into_response())
+}
+
+/// Read an account
+#[utoipa::path(get, path = "/api/v1/admin/users/{id}", tag = "identity", params(("id" = String, Path)),
+    security(("bearer" = []), ("session" = [])), responses((status = 200, body = AccountView), Problem))]
+pub(super) async fn find_user(State(identity): State<Identity>, Admin(ctx, _): Admin, Path(id): Path<UserId>) -> Answer<Json<AccountView>> {
+    Ok(Json(AccountView::of(&identity.find_user(&ctx, id).await?, &identity)))
+}
+
+#[derive(Deserialize, ToSchema)]
+pub(super) struct UpdateUser {
+    /// What is absent stays.
+    #[serde(default)]
+    role: Option<String>,
+    /// Ends all sessions and keeps the account from signing in.
+    #[serde(default)]
+    disabled: Option<bool>,
+}
+
+/// Change somebody's role, disable or enable them
+///
+/// Credentials given out before stop working at once.
+#[utoipa::path(patch, path = "/api/v1/admin/users/{id}", tag = "identity", params(("id" = String, Path)), request_body = UpdateUser,
+    security(("bearer" = []), ("session" = [])), responses((status = 200, body = AccountView), Problem))]
+pub(super) async fn update_user(
+    State(identity): State<Identity>,
+    Admin(ctx, _): Admin,
+    Path(id): Path<UserId>,
+    Json(body): Json<UpdateUser>,
+) -> Answer<Json<AccountView>> {
+    let mut invalid = Invalid::default();
+    let role = body.role.and_then(|role| invalid.check("/role", role.parse::<Role>()));
+    invalid.finish()?;
+    let mut user = identity.find_user(&ctx, id).await?;
+    if let Some(role) = role
+        && role != user.role
+    {
+        user = identity.set_role(&ctx, id, role).await?;
+    }
+    match body.disabled {
+        Some(true) if user.disabled_at.is_none() => user = identity.disable_user(&ctx, id).await?,
+        Some(false) if user.disabled_at.is_some() => user = identity.enable_user(&ctx, id).await?,
+        Some(_) | None => {}
+    }
+    Ok(Json(AccountView::of(&user, &identity)))
+}
+
+/// Sign somebody out everywhere
+#[utoipa::path(delete, path = "/api/v1/admin/users/{id}/sessions", tag = "identity", params(("id" = String, Path)),
+    security(("bearer" = []), ("session" = [])), responses((status = 204, description = "Signed out"), Problem))]
+pub(super) async fn end_sessions(State(identity): State<Identity>, Admin(ctx, _): Admin, Path(id): Path<UserId>) -> Answer<StatusCode> {
+    identity.end_sessions(&ctx, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

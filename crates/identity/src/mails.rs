@@ -1,0 +1,283 @@
+//! What identity writes to people, in their language. Links begin with the public URL, never with what a request said.
+
+use std::{net::IpAddr, time::Duration};
+
+use askama::Template;
+use baluarte_kernel::{Locale, Period, Secret, Timestamp};
+use baluarte_notify::{Channel, Message};
+use baluarte_web::{fill, texts};
+
+use crate::model::User;
+
+texts! {
+    /// The words of all mails. `{}` is filled with what the name of the word says.
+    struct Words {
+        footer_site: "This mail was sent by {}.", "Este correo lo envió {}.", "Este e-mail foi enviado por {}.";
+        works_for_time: "The link works once, for {}.", "El enlace funciona una vez, durante {}.", "O link funciona uma vez, por {}.";
+        ignore: "If this was not you, you can ignore this mail: nothing happens without the link.", "Si no fuiste tú, puedes ignorar este correo: sin el enlace no pasa nada.", "Se não foi você, pode ignorar este e-mail: sem o link nada acontece.";
+        minutes: "{} minutes", "{} minutos", "{} minutos";
+        hours: "{} hours", "{} horas", "{} horas";
+        days: "{} days", "{} días", "{} dias";
+        from_where: "From the address {}, at {} (UTC).", "Desde la dirección {}, el {} (UTC).", "Do endereço {}, em {} (UTC).";
+
+        verify_subject_site: "Confirm your address for {}", "Confirma tu correo para {}", "Confirme o seu e-mail para {}";
+        verify_heading: "Confirm your address", "Confirma tu correo", "Confirme o seu e-mail";
+        verify_text_site: "Somebody, hopefully you, registered at {} with this address. Confirm that it is yours, and sign in with the password you chose.", "Alguien, esperamos que tú, se registró en {} con este correo. Confirma que es tuyo e inicia sesión con la contraseña que elegiste.", "Alguém, esperamos que você, se cadastrou em {} com este e-mail. Confirme que é seu e entre com a senha que escolheu.";
+        verify_action: "Confirm the address", "Confirmar el correo", "Confirmar o e-mail";
+
+        already_subject_site: "You already have an account at {}", "Ya tienes una cuenta en {}", "Você já tem uma conta em {}";
+        already_heading: "You already have an account", "Ya tienes una cuenta", "Você já tem uma conta";
+        already_text_site: "Somebody, perhaps you, tried to register at {} with this address. It already has an account, and nothing about it has changed. If it was you, sign in; if you forgot your password, you can choose a new one there.", "Alguien, quizá tú, intentó registrarse en {} con este correo. Ya tiene una cuenta y nada en ella ha cambiado. Si fuiste tú, inicia sesión; si olvidaste la contraseña, ahí puedes elegir una nueva.", "Alguém, talvez você, tentou se cadastrar em {} com este e-mail. Ele já tem uma conta e nada nela mudou. Se foi você, entre; se esqueceu a senha, lá você pode escolher uma nova.";
+        already_action: "Sign in", "Iniciar sesión", "Entrar";
+        already_ignore: "If this was not you, you can ignore this mail.", "Si no fuiste tú, puedes ignorar este correo.", "Se não foi você, pode ignorar este e-mail.";
+
+        reset_subject_site: "Choose a new password for {}", "Elige una contraseña nueva para {}", "Escolha uma nova senha para {}";
+        reset_heading: "Choose a new password", "Elige una contraseña nueva", "Escolha uma nova senha";
+        reset_text_site: "Somebody asked for a new password for your account at {}. If it was you, choose it here; you will be signed out everywhere.", "Alguien pidió una contraseña nueva para tu cuenta en {}. Si fuiste tú, elígela aquí; se cerrarán todas tus sesiones.", "Alguém pediu uma nova senha para a sua conta em {}. Se foi você, escolha-a aqui; todas as suas sessões serão encerradas.";
+        reset_action: "Choose a new password", "Elegir una contraseña nueva", "Escolher uma nova senha";
+        reset_ignore: "If this was not you, you can ignore this mail: your password stays as it is.", "Si no fuiste tú, puedes ignorar este correo: tu contraseña sigue igual.", "Se não foi você, pode ignorar este e-mail: a sua senha continua a mesma.";
+
+        changed_subject_site: "Your password for {} was changed", "Se cambió tu contraseña de {}", "A sua senha de {} foi alterada";
+        changed_heading: "Your password was changed", "Se cambió tu contraseña", "A sua senha foi alterada";
+        changed_text_site: "The password of your account at {} has just been changed, and its other sessions were ended.", "La contraseña de tu cuenta en {} acaba de cambiar y sus otras sesiones se cerraron.", "A senha da sua conta em {} acaba de mudar e as outras sessões foram encerradas.";
+        changed_not_you: "If this was not you, choose a new password at once: whoever did it can read your account.", "Si no fuiste tú, elige una contraseña nueva de inmediato: quien lo hizo puede leer tu cuenta.", "Se não foi você, escolha uma nova senha imediatamente: quem fez isso pode ler a sua conta.";
+        changed_action: "This was not me", "No fui yo", "Não fui eu";
+
+        new_place_subject_site: "New sign-in to {}", "Nuevo inicio de sesión en {}", "Nova entrada em {}";
+        new_place_heading: "New sign-in", "Nuevo inicio de sesión", "Nova entrada";
+        new_place_text_site: "Somebody signed in to your account at {} from a network that is new for it.", "Alguien inició sesión en tu cuenta de {} desde una red que no habías usado.", "Alguém entrou na sua conta em {} a partir de uma rede que você não havia usado.";
+        new_place_not_you: "If this was you, there is nothing to do. If not, choose a new password at once.", "Si fuiste tú, no hay nada que hacer. Si no, elige una contraseña nueva de inmediato.", "Se foi você, não há nada a fazer. Se não, escolha uma nova senha imediatamente.";
+    }
+}
+
+/// A button and what it leads to.
+struct Action<'a> {
+    label: &'a str,
+    url: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "mail/message.html")]
+struct Html<'a> {
+    lang: &'a str,
+    heading: &'a str,
+    paragraphs: &'a [String],
+    action: &'a Option<Action<'a>>,
+    notes: &'a [String],
+    footer: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "mail/message.txt")]
+struct Text<'a> {
+    heading: &'a str,
+    paragraphs: &'a [String],
+    action: &'a Option<Action<'a>>,
+    notes: &'a [String],
+    footer: &'a str,
+}
+
+/// A mail before it becomes text and HTML.
+struct Draft<'a> {
+    kind: &'static str,
+    subject: &'a str,
+    heading: &'a str,
+    paragraphs: Vec<String>,
+    action: Option<Action<'a>>,
+    notes: Vec<String>,
+    useful_until: Timestamp,
+}
+
+/// Writes mails in the name of one installation.
+#[derive(Debug)]
+pub(crate) struct Mails {
+    public_url: String,
+    /// What people know us by: the host of the public URL.
+    site: String,
+}
+
+/// Notices about something that has happened are worth sending for so long.
+const NOTICE: Duration = Duration::from_secs(3 * 86_400);
+
+impl Mails {
+    pub(crate) fn new(public_url: &str) -> Self {
+        let site = public_url.split_once("://").map_or(public_url, |(_, rest)| rest);
+        Self { public_url: public_url.to_owned(), site: site.split('/').next().unwrap_or(site).to_owned() }
+    }
+
+    /// Where a password is chosen with this token. The page takes it out of the address and into a form.
+    pub(crate) fn reset_url(&self, token: &Secret) -> String {
+        format!("{}/auth/reset-password?token={}", self.public_url, token.expose())
+    }
+
+    pub(crate) fn verify_email(&self, to: &User, locale: Locale, token: &Secret, lifetime: Period, now: Timestamp) -> Message {
+        let words = Words::of(locale);
+        let url = format!("{}/auth/verify-email?token={}", self.public_url, token.expose());
+        let draft = Draft {
+            kind: "identity.verify_email",
+            subject: words.verify_subject_site,
+            heading: words.verify_heading,
+            paragraphs: vec![fill(words.verify_text_site, &[&self.site])],
+            action: Some(Action { label: words.verify_action, url: &url }),
+            notes: vec![fill(words.works_for_time, &[&span(words, lifetime)]), words.ignore.to_owned()],
+            useful_until: now.plus(lifetime.get()),
+        };
+        self.write(to, locale, &draft)
+    }
+
+    pub(crate) fn already_registered(&self, to: &User, now: Timestamp) -> Message {
+        let words = Words::of(to.locale);
+        let url = format!("{}/auth/login", self.public_url);
+        let draft = Draft {
+            kind: "identity.already_registered",
+            subject: words.already_subject_site,
+            heading: words.already_heading,
+            paragraphs: vec![fill(words.already_text_site, &[&self.site])],
+            action: Some(Action { label: words.already_action, url: &url }),
+            notes: vec![words.already_ignore.to_owned()],
+            useful_until: now.plus(NOTICE),
+        };
+        self.write(to, to.locale, &draft)
+    }
+
+    pub(crate) fn reset_password(&self, to: &User, token: &Secret, lifetime: Period, now: Timestamp) -> Message {
+        let words = Words::of(to.locale);
+        let url = self.reset_url(token);
+        let draft = Draft {
+            kind: "identity.reset_password",
+            subject: words.reset_subject_site,
+            heading: words.reset_heading,
+            paragraphs: vec![fill(words.reset_text_site, &[&self.site])],
+            action: Some(Action { label: words.reset_action, url: &url }),
+            notes: vec![fill(words.works_for_time, &[&span(words, lifetime)]), words.reset_ignore.to_owned()],
+            useful_until: now.plus(lifetime.get()),
+        };
+        self.write(to, to.locale, &draft)
+    }
+
+    pub(crate) fn password_changed(&self, to: &User, from: Option<IpAddr>, now: Timestamp) -> Message {
+        let words = Words::of(to.locale);
+        let url = format!("{}/auth/forgot-password", self.public_url);
+        let draft = Draft {
+            kind: "identity.password_changed",
+            subject: words.changed_subject_site,
+            heading: words.changed_heading,
+            paragraphs: vec![fill(words.changed_text_site, &[&self.site]), place(words, from, now), words.changed_not_you.to_owned()],
+            action: Some(Action { label: words.changed_action, url: &url }),
+            notes: Vec::new(),
+            useful_until: now.plus(NOTICE),
+        };
+        self.write(to, to.locale, &draft)
+    }
+
+    pub(crate) fn new_sign_in(&self, to: &User, from: Option<IpAddr>, now: Timestamp) -> Message {
+        let words = Words::of(to.locale);
+        let url = format!("{}/auth/forgot-password", self.public_url);
+        let draft = Draft {
+            kind: "identity.new_sign_in",
+            subject: words.new_place_subject_site,
+            heading: words.new_place_heading,
+            paragraphs: vec![fill(words.new_place_text_site, &[&self.site]), place(words, from, now), words.new_place_not_you.to_owned()],
+            action: Some(Action { label: words.changed_action, url: &url }),
+            notes: Vec::new(),
+            useful_until: now.plus(NOTICE),
+        };
+        self.write(to, to.locale, &draft)
+    }
+
+    fn write(&self, to: &User, locale: Locale, draft: &Draft<'_>) -> Message {
+        let footer = fill(Words::of(locale).footer_site, &[&self.site]);
+        let Draft { heading, paragraphs, action, notes, .. } = draft;
+        let html = Html { lang: locale.tag(), heading, paragraphs, action, notes, footer: &footer };
+        let text = Text { heading, paragraphs, action, notes, footer: &footer };
+        Message {
+            channel: Channel::Email,
+            to: to.email.to_string(),
+            locale,
+            subject: fill(draft.subject, &[&self.site]),
+            text: text.render().expect("writing to a string does not fail"),
+            html: Some(html.render().expect("writing to a string does not fail")),
+            kind: draft.kind,
+            useful_until: draft.useful_until,
+        }
+    }
+}
+
+fn place(words: &Words, from: Option<IpAddr>, at: Timestamp) -> String {
+    let from = from.map_or_else(|| "?".to_owned(), |ip| ip.to_canonical().to_string());
+    let at = Timestamp::from_unix_seconds(at.unix_seconds()).to_string().replace('T', " ").replace('Z', "");
+    fill(words.from_where, &[&from, &at])
+}
+
+/// In whole units, the largest that fits; one of a unit is told in the next smaller one.
+fn span(words: &Words, lifetime: Period) -> String {
+    let minutes = lifetime.get().as_secs() / 60;
+    let (text, count) = match minutes {
+        2_880.. => (words.days, minutes / 1_440),
+        120.. => (words.hours, minutes / 60),
+        _ => (words.minutes, minutes.max(1)),
+    };
+    fill(text, &[&count.to_string()])
+}
+
+#[cfg(test)]
+mod tests {
+    use baluarte_kernel::UserId;
+
+    use super::*;
+    use crate::Role;
+
+    fn user(locale: Locale) -> User {
+        User {
+            id: UserId::generate(),
+            email: "zoe@example.com".parse().unwrap(),
+            name: "Zoë".parse().unwrap(),
+            role: Role::user(),
+            locale,
+            email_verified_at: None,
+            disabled_at: None,
+            last_sign_in_at: None,
+            created_at: Timestamp::default(),
+        }
+    }
+
+    fn all(locale: Locale) -> Vec<Message> {
+        let (mails, user, token, now) =
+            (Mails::new("https://shop.example/base"), user(locale), Secret::new("t0ken"), Timestamp::from_unix_seconds(1_800_000_000));
+        let ip = "203.0.113.7".parse().ok();
+        vec![
+            mails.verify_email(&user, locale, &token, Period::from_secs(86_400), now),
+            mails.already_registered(&user, now),
+            mails.reset_password(&user, &token, Period::from_secs(1_800), now),
+            mails.password_changed(&user, ip, now),
+            mails.new_sign_in(&user, ip, now),
+        ]
+    }
+
+    #[test]
+    fn every_mail_exists_in_every_language_and_in_both_forms() {
+        for locale in Locale::ALL {
+            assert!(Words::all(locale).iter().all(|(_, word)| !word.is_empty()));
+            for mail in all(locale) {
+                let html = mail.html.unwrap();
+                for form in [&mail.text, &html] {
+                    assert!(!form.contains("{}") && form.contains("shop.example"), "{}: {form}", mail.kind);
+                }
+                assert!(mail.subject.contains("shop.example") && !mail.subject.contains("{}"));
+                assert!(html.contains(&format!("lang=\"{}\"", locale.tag())));
+            }
+        }
+    }
+
+    #[test]
+    fn links_begin_with_the_public_url_and_only_the_link_holds_the_token() {
+        for mail in all(Locale::En) {
+            let link = mail.text.lines().find(|line| line.starts_with("https://")).unwrap();
+            assert!(link.starts_with("https://shop.example/base/auth/"), "{link}");
+            assert_eq!(mail.text.matches("t0ken").count(), usize::from(link.contains("t0ken")));
+            assert!(!mail.subject.contains("t0ken"));
+        }
+        let reset = &all(Locale::En)[2];
+        assert!(reset.text.contains("/auth/reset-password?token=t0ken") && reset.text.contains("30 minutes"), "{}", reset.text);
+    }
+}

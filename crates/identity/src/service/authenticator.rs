@@ -1,0 +1,254 @@
+//! The port that the rest of the product asks: who is this? Tokens are checked in memory; cookies too, most of the time.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use baluarte_kernel::{AuthError, Authenticator, BoxFuture, Credential, Principal, SessionId, Timestamp, UpstreamIdentity};
+
+use super::Identity;
+use crate::{store, token::Issuer};
+
+/// A cookie that was looked up is believed for so long before it is looked up again.
+const FRESH: Duration = Duration::from_secs(60);
+/// After the database was found away, nobody waits for it again until then.
+const PAUSE: Duration = Duration::from_secs(2);
+/// The longest that a request waits to learn whether its cookie is good.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Cookies in memory at most.
+const CACHED: usize = 50_000;
+/// Sessions whose last use is waiting to be written, at most.
+const TOUCHED: usize = 50_000;
+/// No cookie of ours is longer.
+const MAX_COOKIE_BYTES: usize = 128;
+
+pub(super) struct Port(pub(super) Identity);
+
+impl Authenticator for Port {
+    fn authenticate(&self, credential: Credential) -> BoxFuture<'_, Result<Arc<Principal>, AuthError>> {
+        Box::pin(async move {
+            match credential {
+                Credential::Bearer(token) => self.0.bearer(&token).await,
+                Credential::SessionCookie(value) => self.0.cookie(&value).await,
+            }
+        })
+    }
+
+    fn revocations(&self) -> u64 {
+        self.0.inner.revoked.changes()
+    }
+
+    fn is_revoked(&self, principal: &Principal) -> bool {
+        self.0.inner.revoked.is_revoked(principal)
+    }
+
+    fn upstream_identity(&self, principal: &Principal, audience: &str, plan: &str) -> UpstreamIdentity {
+        let inner = &self.0.inner;
+        inner.issuer.upstream_identity(&inner.keys.load(), principal, audience, plan, inner.kit.clock.now())
+    }
+}
+
+impl Identity {
+    async fn bearer(&self, token: &str) -> Result<Arc<Principal>, AuthError> {
+        let kid = Issuer::key_id(token).ok_or(AuthError::Invalid)?;
+        if self.inner.keys.load().verifier(&kid).is_none() {
+            // Another replica may have made a key that we have not heard of.
+            self.look_for_keys().await;
+        }
+        let keys = self.inner.keys.load();
+        let principal = self.inner.issuer.verify(&keys, token, self.inner.kit.clock.now()).ok_or(AuthError::Invalid)?;
+        if self.inner.revoked.is_revoked(&principal) { Err(AuthError::Revoked) } else { Ok(Arc::new(principal)) }
+    }
+
+    async fn cookie(&self, value: &str) -> Result<Arc<Principal>, AuthError> {
+        if value.is_empty() || value.len() > MAX_COOKIE_BYTES {
+            return Err(AuthError::Invalid);
+        }
+        let now = self.inner.kit.clock.now();
+        let hash = self.cookie_hash(value);
+        let known = self.inner.cookies.find(&hash).filter(|known| !self.inner.revoked.is_revoked(&known.principal));
+        if let Some(known) = &known
+            && now < known.checked_at.plus(FRESH)
+            && now < known.principal.expires_at
+        {
+            return Ok(known.principal.clone());
+        }
+        if self.inner.database.is_away(now) {
+            return self.remembered(known, now);
+        }
+        match tokio::time::timeout(PATIENCE, store::sessions::find_by_cookie(self.inner.kit.db.read(), &hash)).await {
+            Ok(Ok(Some(live))) if live.is_alive(self.inner.config.session_idle.get(), now) => {
+                let principal = Arc::new(live.principal(now.plus(FRESH).min(live.session.expires_at)));
+                // Ended between the read and here.
+                if self.inner.revoked.is_revoked(&principal) {
+                    return Err(AuthError::Revoked);
+                }
+                if now.since(live.session.last_seen_at) >= FRESH {
+                    self.inner.touched.note(live.session.id, now);
+                }
+                let ends_at = live.session.expires_at;
+                self.inner.cookies.keep(hash, Known { principal: principal.clone(), checked_at: now, ends_at });
+                Ok(principal)
+            }
+            Ok(Ok(_)) => {
+                self.inner.cookies.forget(&hash);
+                Err(AuthError::Invalid)
+            }
+            Ok(Err(err)) => {
+                tracing::warn!(target: "identity", error = %err, "a session could not be looked up");
+                self.inner.database.gone(now);
+                self.remembered(known, now)
+            }
+            Err(_) => {
+                self.inner.database.gone(now);
+                self.remembered(known, now)
+            }
+        }
+    }
+
+    /// While the database is away, a session seen lately goes on for at most an access token's life.
+    fn remembered(&self, known: Option<Known>, now: Timestamp) -> Result<Arc<Principal>, AuthError> {
+        let known = known.ok_or(AuthError::Unavailable)?;
+        let limit = known.checked_at.plus(self.inner.issuer.lifetime()).min(known.ends_at);
+        if now >= limit {
+            return Err(AuthError::Unavailable);
+        }
+        Ok(Arc::new(Principal { expires_at: limit.min(now.plus(FRESH)), ..(*known.principal).clone() }))
+    }
+}
+
+/// A cookie that was good when it was last looked up.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    principal: Arc<Principal>,
+    checked_at: Timestamp,
+    /// When its session ends, however busy.
+    ends_at: Timestamp,
+}
+
+/// Two generations: when the young one is full, the old one goes. What is used stays.
+#[derive(Debug, Default)]
+pub(super) struct CookieCache(Mutex<Generations>);
+
+type Kept = HashMap<String, Known, ahash::RandomState>;
+
+#[derive(Debug, Default)]
+struct Generations {
+    young: Kept,
+    old: Kept,
+}
+
+impl CookieCache {
+    fn find(&self, hash: &str) -> Option<Known> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = kept.young.get(hash) {
+            return Some(known.clone());
+        }
+        let (hash, known) = kept.old.remove_entry(hash)?;
+        kept.insert(hash, known.clone());
+        Some(known)
+    }
+
+    fn keep(&self, hash: String, known: Known) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(hash, known);
+    }
+
+    fn forget(&self, hash: &str) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.young.remove(hash);
+        kept.old.remove(hash);
+    }
+}
+
+impl Generations {
+    fn insert(&mut self, hash: String, known: Known) {
+        if self.young.len() >= CACHED / 2 {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(hash, known);
+    }
+}
+
+/// When sessions were last used, until it is written down.
+#[derive(Debug, Default)]
+pub(super) struct Touched(Mutex<HashMap<SessionId, Timestamp, ahash::RandomState>>);
+
+impl Touched {
+    /// Beyond the bound it is forgotten: the time of last use is coarse anyway.
+    fn note(&self, id: SessionId, at: Timestamp) {
+        let mut touched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if touched.len() < TOUCHED {
+            touched.insert(id, at);
+        }
+    }
+
+    pub(super) fn take(&self) -> Vec<(SessionId, Timestamp)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).drain().collect()
+    }
+}
+
+/// Whether it makes sense to ask the database, in microseconds of the clock.
+#[derive(Debug, Default)]
+pub(super) struct DatabaseHealth(AtomicI64);
+
+impl DatabaseHealth {
+    fn gone(&self, now: Timestamp) {
+        self.0.store(now.plus(PAUSE).micros(), Ordering::Relaxed);
+    }
+
+    pub(super) fn is_away(&self, now: Timestamp) -> bool {
+        now.micros() < self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Lets one caller a second pass.
+#[derive(Debug, Default)]
+pub(super) struct OncePerSecond(AtomicI64);
+
+impl OncePerSecond {
+    pub(super) fn may(&self, now: Timestamp) -> bool {
+        let last = self.0.load(Ordering::Relaxed);
+        now.micros().saturating_sub(last) >= 1_000_000
+            && self.0.compare_exchange(last, now.micros(), Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use baluarte_kernel::{CredentialKind, UserId};
+
+    use super::*;
+
+    fn known() -> Known {
+        let principal = Principal {
+            user_id: UserId::generate(),
+            email: String::new(),
+            name: String::new(),
+            role: "user".to_owned(),
+            session_id: None,
+            scopes: None,
+            credential: CredentialKind::SessionCookie,
+            issued_at: Timestamp::default(),
+            epoch: 0,
+            expires_at: Timestamp::default(),
+        };
+        Known { principal: Arc::new(principal), checked_at: Timestamp::default(), ends_at: Timestamp::default() }
+    }
+
+    #[test]
+    fn the_cache_is_bounded_and_keeps_what_is_used() {
+        let cache = CookieCache::default();
+        cache.keep("used".to_owned(), known());
+        for n in 0..2 * CACHED {
+            cache.keep(n.to_string(), known());
+            assert!(cache.find("used").is_some(), "{n}");
+        }
+        let kept = cache.0.lock().unwrap();
+        assert!(kept.young.len() + kept.old.len() <= CACHED);
+    }
+}

@@ -1,0 +1,31 @@
+//! The session cookie on its way to the browser and back out of it.
+
+use http::HeaderValue;
+
+use super::Identity;
+use crate::SessionCookie;
+
+impl Identity {
+    /// `__Host-baluarte`, or `baluarte` where the public URL is plain http.
+    pub fn cookie_name(&self) -> &'static str {
+        if self.inner.kit.secure_cookies { "__Host-baluarte" } else { "baluarte" }
+    }
+
+    /// `Set-Cookie` for somebody who has just signed in.
+    pub fn session_cookie(&self, cookie: &SessionCookie) -> HeaderValue {
+        let mut header = self.set_cookie(cookie.value.expose(), cookie.max_age.as_secs());
+        header.set_sensitive(true);
+        header
+    }
+
+    /// `Set-Cookie` that makes the browser forget.
+    pub fn forget_cookie(&self) -> HeaderValue {
+        self.set_cookie("", 0)
+    }
+
+    fn set_cookie(&self, value: &str, max_age: u64) -> HeaderValue {
+        let secure = if self.inner.kit.secure_cookies { "; Secure" } else { "" };
+        let text = format!("{}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}", self.cookie_name());
+        HeaderValue::try_from(text).expect("base64url and digits fit into a header")
+    }
+}

@@ -1,0 +1,221 @@
+//! Signing in: throttled by account and network, the same work and the same words whether or not there is an account.
+
+use baluarte_kernel::{Actor, CredentialKind, Ctx, Secret, SessionId, Timestamp};
+use tokio::sync::SemaphorePermit;
+
+use super::Identity;
+use crate::{
+    Email, EmailVerification, Granted, IdentityError, SessionCookie, SessionKind, SignIn, SignedIn, TokenPair, UserId,
+    password::{Busy, Verified},
+    store::{self, sessions::NewSession, throttles::Count, users::Account},
+    throttle::{self, Counter, FORGET_AFTER, Keys, REMEMBER_PLACE},
+    token::{AccessToken, RefreshSalt, RefreshToken},
+};
+
+/// Attempts that may wait for their turn; beyond, nobody would be served before giving up.
+pub(super) const WAITING: usize = 256;
+/// What is kept of how a client calls itself, in characters.
+const USER_AGENT: usize = 300;
+
+/// An attempt that may go on.
+struct Attempt<'a> {
+    account: Option<Account>,
+    keys: Keys,
+    network: String,
+    /// Somebody with this account signed in from this network before.
+    known_place: bool,
+    /// One attempt counts before the next one looks.
+    _turn: SemaphorePermit<'a>,
+}
+
+impl From<Busy> for IdentityError {
+    fn from(Busy: Busy) -> Self {
+        Self::Busy
+    }
+}
+
+impl Identity {
+    /// Checks the password and opens a session.
+    pub async fn sign_in(&self, ctx: &Ctx, attempt: SignIn) -> Result<SignedIn, IdentityError> {
+        let email = attempt.email.parse::<Email>().ok();
+        let attempted = self.admit(ctx, email.as_ref(), &attempt.email).await?;
+        let hash = attempted.account.as_ref().and_then(|account| account.password_hash.clone());
+        let verified = self.inner.passwords.verify(&attempt.password, hash).await?;
+        let (Some(account), Verified::Right | Verified::RightButWeak) = (&attempted.account, verified) else {
+            self.count_failure(ctx, &attempted).await?;
+            tracing::info!(target: "identity", user_id = attempted.account.as_ref().map(|a| a.user.id.to_string()), "sign-in failed");
+            return Err(IdentityError::WrongCredentials);
+        };
+        // Only whoever knows the password learns these.
+        if account.user.disabled_at.is_some() {
+            return Err(IdentityError::AccountDisabled);
+        }
+        if self.inner.config.email_verification == EmailVerification::Required && account.user.email_verified_at.is_none() {
+            return Err(IdentityError::EmailNotVerified);
+        }
+        let stronger = match verified {
+            Verified::RightButWeak => Some(self.inner.passwords.hash(&attempt.password).await?),
+            Verified::Right | Verified::Wrong => None,
+        };
+        self.open_session(ctx, &attempted, account, attempt.session, stronger).await
+    }
+
+    /// Asks somebody who is signed in for their password again; counts like signing in.
+    pub(super) async fn confirm_password(&self, ctx: &Ctx, email: &Email, password: &Secret) -> Result<Account, IdentityError> {
+        let attempt = self.admit(ctx, Some(email), email.as_str()).await?;
+        let hash = attempt.account.as_ref().and_then(|account| account.password_hash.clone());
+        match (self.inner.passwords.verify(password, hash).await?, &attempt.account) {
+            (Verified::Right | Verified::RightButWeak, Some(account)) => Ok(account.clone()),
+            _ => {
+                self.count_failure(ctx, &attempt).await?;
+                Err(IdentityError::WrongPassword)
+            }
+        }
+    }
+
+    /// Waits for a turn and refuses whoever has failed too often.
+    async fn admit<'a>(&'a self, ctx: &Ctx, email: Option<&Email>, typed: &str) -> Result<Attempt<'a>, IdentityError> {
+        let turn = match self.inner.attempts.try_acquire() {
+            Ok(turn) => turn,
+            Err(_) => {
+                // Those who would be refused anyway do not wait.
+                self.look(ctx, email, typed).await?;
+                let _place = self.inner.waiting.try_acquire().map_err(|_| IdentityError::Busy)?;
+                self.inner.attempts.acquire().await.map_err(|_| IdentityError::Busy)?
+            }
+        };
+        let (account, keys, network, known_place) = self.look(ctx, email, typed).await?;
+        Ok(Attempt { account, keys, network, known_place, _turn: turn })
+    }
+
+    /// The account, and whether an attempt on it from here may go on: the same reads whether or not there is one.
+    async fn look(&self, ctx: &Ctx, email: Option<&Email>, typed: &str) -> Result<(Option<Account>, Keys, String, bool), IdentityError> {
+        let (read, now) = (self.inner.kit.db.read(), ctx.now());
+        let account = match email {
+            Some(email) => store::users::find_user_by_email(read, email).await?,
+            None => None,
+        };
+        let network = throttle::network(ctx.client_ip());
+        let keys = Keys::new(&self.inner.kit.secrets, email.map_or(typed, Email::as_str), &network);
+        let nobody = || UserId::generate();
+        let id = account.as_ref().map_or_else(nobody, |account| account.user.id);
+        let known_place = store::places::list_places(read, id, now.minus(REMEMBER_PLACE)).await?.contains(&network);
+        let mut blocked_until = Timestamp::default();
+        for (counter, key) in keys.each() {
+            let Count { blocked_until: until, .. } = store::throttles::find(read, key, now).await?;
+            if counter == Counter::FromNetwork || !known_place {
+                blocked_until = blocked_until.max(until);
+            }
+        }
+        match throttle::wait(blocked_until, now) {
+            Some(retry_after) => Err(IdentityError::TooManyAttempts { retry_after }),
+            None => Ok((account, keys, network, known_place)),
+        }
+    }
+
+    async fn count_failure(&self, ctx: &Ctx, attempt: &Attempt<'_>) -> Result<(), IdentityError> {
+        let now = ctx.now();
+        let tx = self.inner.kit.db.begin().await?;
+        for (counter, key) in attempt.keys.each() {
+            // Failures next to the owner's own sign-ins say nothing about the rest of the world.
+            if counter == Counter::Anywhere && attempt.known_place {
+                continue;
+            }
+            let failures = store::throttles::count(&tx, key, now.plus(FORGET_AFTER), now).await?;
+            let delay = counter.delay(failures.count);
+            if !delay.is_zero() {
+                store::throttles::block(&tx, key, now.plus(delay)).await?;
+            }
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    async fn open_session(
+        &self,
+        ctx: &Ctx,
+        attempt: &Attempt<'_>,
+        account: &Account,
+        kind: SessionKind,
+        stronger_hash: Option<String>,
+    ) -> Result<SignedIn, IdentityError> {
+        let now = ctx.now();
+        let config = &self.inner.config;
+        let session_id = SessionId::generate();
+        let (cookie, salt, lifetime) = match kind {
+            SessionKind::Cookie => (Some(Secret::new(baluarte_secrets::random_token())), None, config.session_lifetime),
+            SessionKind::Tokens => (None, Some(RefreshSalt::generate()), config.refresh_lifetime),
+        };
+        let tx = self.inner.kit.db.begin().await?;
+        if !store::users::mark_sign_in(&tx, account, now).await? {
+            // The password was changed while it was being verified.
+            return Err(IdentityError::WrongCredentials);
+        }
+        if let (Some(old), Some(new)) = (&account.password_hash, &stronger_hash) {
+            store::users::rehash(&tx, account.user.id, old, new).await?;
+        }
+        let session = NewSession {
+            id: session_id,
+            account,
+            kind,
+            cookie_hash: cookie.as_ref().map(|value| self.cookie_hash(value.expose())),
+            refresh_salt: salt.as_ref(),
+            user_agent: ctx.user_agent.as_deref().map(printable),
+            ip: ctx.client_ip().map(|ip| ip.to_canonical().to_string()),
+            expires_at: now.plus(lifetime.get()),
+        };
+        store::sessions::insert_session(&tx, session, now).await?;
+        let mut ended = store::sessions::trim(&tx, account.user.id).await?;
+        ended.extend(self.end_replaced(ctx, &tx, kind).await?);
+        let first = account.user.last_sign_in_at.is_none();
+        store::places::remember_place(&tx, account.user.id, &attempt.network, now).await?;
+        store::throttles::clear(&tx, &[attempt.keys.from_network.clone(), attempt.keys.anywhere.clone()]).await?;
+        if config.sign_in_notice && !attempt.known_place && !first {
+            let mail = self.inner.mails.new_sign_in(&account.user, ctx.client_ip(), now);
+            self.inner.kit.notify.send(ctx, &tx, mail).await?;
+        }
+        let revoked = self.revoke_sessions(&tx, &ended, now).await?;
+        tx.commit().await?;
+        self.announce(revoked);
+        tracing::info!(target: "identity", user_id = %account.user.id, session_id = %session_id, kind = kind.as_str(), "signed in");
+
+        let granted = match (cookie, salt) {
+            (Some(value), _) => Granted::Cookie(SessionCookie { value, max_age: lifetime.get() }),
+            (None, salt) => {
+                // Every session that is not a cookie's has a salt.
+                let salt = salt.unwrap_or_else(RefreshSalt::generate);
+                let token = AccessToken { user: &account.user, epoch: account.epoch, session_id, seq: 0, issued_at: now };
+                Granted::Tokens(self.token_pair(&token, &salt, now))
+            }
+        };
+        let mut user = account.user.clone();
+        user.last_sign_in_at = Some(now);
+        Ok(SignedIn { user, session_id, granted })
+    }
+
+    /// A browser that signs in again leaves its earlier session behind: it ends.
+    async fn end_replaced(&self, ctx: &Ctx, tx: &baluarte_db::Tx, kind: SessionKind) -> Result<Option<SessionId>, IdentityError> {
+        let Actor::User(before) = &ctx.actor else { return Ok(None) };
+        let (CredentialKind::SessionCookie, SessionKind::Cookie, Some(id)) = (before.credential, kind, before.session_id) else {
+            return Ok(None);
+        };
+        Ok(store::sessions::delete_session(tx, id, before.user_id).await?.then_some(id))
+    }
+
+    pub(super) fn token_pair(&self, token: &AccessToken<'_>, salt: &RefreshSalt, now: Timestamp) -> TokenPair {
+        let expires_at = Timestamp::from_unix_seconds(token.issued_at.unix_seconds()).plus(self.inner.issuer.lifetime());
+        TokenPair {
+            access_token: self.inner.issuer.access_token(&self.inner.keys.load(), token, now),
+            expires_in: expires_at.since(now),
+            refresh_token: RefreshToken::render(&self.inner.kit.secrets, token.session_id, token.seq, salt),
+        }
+    }
+
+    pub(super) fn cookie_hash(&self, value: &str) -> String {
+        hex::encode(self.inner.kit.secrets.keyed_hash("identity.session_cookie", value.as_bytes()))
+    }
+}
+
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(USER_AGENT).collect()
+}

@@ -1,0 +1,64 @@
+use baluarte_db::{DbError, Tx, placeholders, sql};
+use baluarte_kernel::Timestamp;
+use sea_orm::{ConnectionTrait, FromQueryResult, Value};
+
+/// What is known under one key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Count {
+    pub(crate) count: u32,
+    pub(crate) blocked_until: Timestamp,
+}
+
+#[derive(FromQueryResult)]
+struct Row {
+    count: i64,
+    blocked_until: i64,
+}
+
+impl From<Row> for Count {
+    fn from(row: Row) -> Self {
+        Self { count: u32::try_from(row.count).unwrap_or(u32::MAX), blocked_until: Timestamp::from_micros(row.blocked_until) }
+    }
+}
+
+const FIND: &str = "SELECT count, blocked_until FROM throttles WHERE key = $1 AND expires_at > $2";
+
+pub(crate) async fn find(conn: &impl ConnectionTrait, key: &str, now: Timestamp) -> Result<Count, DbError> {
+    let row = Row::find_by_statement(sql(conn, FIND, [key.into(), now.micros().into()])).one(conn).await?;
+    Ok(row.map(Count::from).unwrap_or_default())
+}
+
+/// Counts in one statement; a row that is over begins again.
+const COUNT: &str = "INSERT INTO throttles (key, count, blocked_until, expires_at) VALUES ($1, 1, 0, $3)
+    ON CONFLICT (key) DO UPDATE SET
+        count = CASE WHEN throttles.expires_at > $2 THEN throttles.count + 1 ELSE 1 END,
+        blocked_until = CASE WHEN throttles.expires_at > $2 THEN throttles.blocked_until ELSE 0 END,
+        expires_at = excluded.expires_at
+    RETURNING count, blocked_until";
+
+/// One more; what it comes to. Forgotten at `expires_at` unless counted again. The row stays locked for the transaction.
+pub(crate) async fn count(tx: &Tx, key: &str, expires_at: Timestamp, now: Timestamp) -> Result<Count, DbError> {
+    let values = [key.into(), now.micros().into(), expires_at.micros().into()];
+    let row = Row::find_by_statement(sql(tx, COUNT, values)).one(tx).await?;
+    row.map(Count::from).ok_or(DbError::NotFound)
+}
+
+const BLOCK: &str = "UPDATE throttles SET blocked_until = $2 WHERE key = $1 AND blocked_until < $2";
+
+pub(crate) async fn block(tx: &Tx, key: &str, until: Timestamp) -> Result<(), DbError> {
+    tx.execute_raw(sql(tx, BLOCK, [key.into(), until.micros().into()])).await?;
+    Ok(())
+}
+
+pub(crate) async fn clear(tx: &Tx, keys: &[String]) -> Result<(), DbError> {
+    let text = format!("DELETE FROM throttles WHERE key IN ({})", placeholders(1, keys.len()));
+    tx.execute_raw(sql(tx, &text, keys.iter().map(|key| Value::from(key.as_str())))).await?;
+    Ok(())
+}
+
+const SWEEP: &str = "DELETE FROM throttles WHERE expires_at <= $1";
+
+pub(crate) async fn sweep(tx: &Tx, now: Timestamp) -> Result<(), DbError> {
+    tx.execute_raw(sql(tx, SWEEP, [now.micros().into()])).await?;
+    Ok(())
+}
