@@ -106,11 +106,6 @@ impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secrets([redacted])")
     }
-
-    /// As [`keyed_hash`](Self::keyed_hash), with `SECURITY_PASSWORD_SALT` mixed in: for links that set a password.
-    pub fn salted_hash(&self, _context: &str, _value: &[u8]) -> [u8; 32] {
-        unimplemented!("secrets")
-    }
 }
 
 /// A fresh random token: 32 bytes from the system, as base64url without padding.

@@ -134,7 +134,7 @@ impl Identity {
 
     /// The hash under which the token of a link is stored.
     fn link_hash(&self, token: &Secret) -> String {
-        hex::encode(self.inner.kit.secrets.salted_hash("identity.link", token.expose().as_bytes()))
+        hex::encode(self.inner.kit.secrets.keyed_hash_salted("identity.link", token.expose().as_bytes()))
     }
 
     /// How long idle sessions of cookies and of tokens have been unused by now, at least.

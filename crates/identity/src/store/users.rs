@@ -11,6 +11,7 @@ use sea_orm::{
 use super::{like_literal, read, timestamp};
 use crate::model::{Email, Name, Person, ProfileChange, Role, User, UserFilter, fold};
 
+#[expect(unreachable_pub, reason = "the derive needs its parts to be as public as what it makes of them")]
 mod user {
     use sea_orm::entity::prelude::*;
 
@@ -35,7 +36,7 @@ mod user {
         pub created_at: i64,
     }
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-    pub(super) enum Relation {}
+    pub enum Relation {}
     impl ActiveModelBehavior for ActiveModel {}
 }
 
