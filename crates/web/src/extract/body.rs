@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use http::{HeaderMap, header};
+use http::{HeaderMap, StatusCode, header};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::problem::{
@@ -85,12 +85,10 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Prob
                     BodyTrouble::TooSlow => &BODY_TOO_SLOW,
                 });
             }
-            if err.is::<http_body_util::LengthLimitError>() {
-                return Problem::of(&BODY_TOO_LARGE);
-            }
             cause = err.source();
         }
-        Problem::of(&MALFORMED_BODY)
+        // axum's own limit hides its error from the chain.
+        Problem::of(if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE { &BODY_TOO_LARGE } else { &MALFORMED_BODY })
     })
 }
 

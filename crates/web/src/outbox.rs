@@ -1,0 +1,117 @@
+//! `/dev/outbox`: what would have been sent, for development and the demo.
+
+use askama::Template;
+use axum::response::{IntoResponse, Response};
+use baluarte_kernel::Timestamp;
+use http::{HeaderMap, StatusCode, header};
+use serde::Serialize;
+
+use crate::{Json, Page, Visit, prefers_html};
+
+crate::texts! {
+    /// The words of the page.
+    struct Words {
+        title: "Outbox", "Bandeja de salida", "Caixa de saída";
+        lead: "The mails and text messages that would have been sent, newest first. Only in development and in the demo.", "Los correos y mensajes de texto que se habrían enviado, los más nuevos primero. Solo en desarrollo y en la demostración.", "Os e-mails e mensagens de texto que teriam sido enviados, os mais novos primeiro. Só em desenvolvimento e na demonstração.";
+        empty: "Nothing has been sent yet.", "Aún no se ha enviado nada.", "Nada foi enviado ainda.";
+        to: "To", "Para", "Para";
+        open_html: "Open as HTML", "Abrir como HTML", "Abrir como HTML";
+        refresh: "Look again", "Actualizar", "Atualizar";
+    }
+}
+
+/// One message that was kept instead of sent.
+#[derive(Debug, Clone, Serialize)]
+pub struct OutboxMessage {
+    /// Names the message in `/dev/outbox/<id>`.
+    pub id: String,
+    /// `email` or `sms`.
+    pub channel: String,
+    pub to: String,
+    pub subject: String,
+    pub text: String,
+    pub html: Option<String>,
+    pub created_at: Timestamp,
+}
+
+#[derive(Template)]
+#[template(path = "outbox.html")]
+struct OutboxPage<'a> {
+    t: &'static Words,
+    messages: Vec<Shown<'a>>,
+}
+
+struct Shown<'a> {
+    message: &'a OutboxMessage,
+    pieces: Vec<Piece<'a>>,
+}
+
+/// Links are made clickable: following them is what the outbox is for.
+#[derive(Debug, PartialEq, Eq)]
+enum Piece<'a> {
+    Text(&'a str),
+    Link(&'a str),
+}
+
+/// `GET /dev/outbox`: `{"items": […]}`, or a page for browsers. `messages`: newest first.
+pub fn outbox_page(visit: &Visit, request: &HeaderMap, messages: &[OutboxMessage]) -> Response {
+    #[derive(Serialize)]
+    struct Items<'a> {
+        items: &'a [OutboxMessage],
+    }
+    if !prefers_html(request) {
+        return ([(header::CACHE_CONTROL, "no-store")], Json(Items { items: messages })).into_response();
+    }
+    let t = Words::of(visit.locale);
+    let messages = messages.iter().map(|message| Shown { message, pieces: pieces(&message.text) }).collect();
+    Page::sheet(visit, t.title).respond(StatusCode::OK, &OutboxPage { t, messages })
+}
+
+/// `GET /dev/outbox/{id}`: the HTML of one message as a mail program shows it: no scripts, nothing from elsewhere.
+pub fn outbox_html(message: &OutboxMessage) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "sandbox allow-popups allow-top-navigation-by-user-activation; default-src 'none'; style-src 'unsafe-inline'; img-src data:",
+        ),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (headers, message.html.clone().unwrap_or_default()).into_response()
+}
+
+/// Splits a text at its web addresses.
+fn pieces(text: &str) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while let Some(at) = ["http://", "https://"].iter().filter_map(|scheme| rest.find(scheme)).min() {
+        let link = &rest[at..];
+        let end = link.find(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"' | '\'')).unwrap_or(link.len());
+        let link = link[..end].trim_end_matches(['.', ',', ';', ')', '!']);
+        if at > 0 {
+            pieces.push(Piece::Text(&rest[..at]));
+        }
+        pieces.push(Piece::Link(link));
+        rest = &rest[at + link.len()..];
+    }
+    if !rest.is_empty() {
+        pieces.push(Piece::Text(rest));
+    }
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_in_a_message_become_links() {
+        let found = pieces("Open https://shop.example/auth/verify-email?token=abc. Or not.");
+        let link = Piece::Link("https://shop.example/auth/verify-email?token=abc");
+        assert_eq!(found, [Piece::Text("Open "), link, Piece::Text(". Or not.")]);
+        assert_eq!(pieces("no link"), [Piece::Text("no link")]);
+        assert_eq!(pieces(""), []);
+    }
+}
