@@ -1,6 +1,7 @@
 //! Both kinds of backplane, and two replicas that share a Redis which comes and goes.
 
 mod agreement;
+mod alarm;
 mod buckets;
 mod leases;
 mod outage;
