@@ -25,6 +25,9 @@ pub use self::{
 /// The longest payload of a publication, in bytes.
 pub const MAX_PAYLOAD: usize = 64 * 1024;
 
+/// An answer of Redis that takes longer counts as none: whoever waits is a request.
+const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
+
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BackplaneError {
     #[error("Redis is not reachable")]
@@ -74,7 +77,12 @@ impl Backplane {
     /// Alone or with Redis, as configured. Does not fail when Redis is away: it keeps trying, and start-up goes on after
     /// a quarter of a second. The current runtime does all the work from now on, so it must outlive the backplane.
     pub async fn connect(config: &ClusterConfig, clock: Clock) -> Result<Self, BackplaneError> {
-        if config.redis_url.is_empty() { Ok(Self::local(clock)) } else { Redis::connect(config, clock).await.map(Self::Redis) }
+        Self::connect_patiently(config, clock, RESPONSE_TIMEOUT).await
+    }
+
+    /// As `connect`, with another time after which an answer of Redis counts as none: tests on a busy machine take more.
+    pub async fn connect_patiently(config: &ClusterConfig, clock: Clock, patience: Duration) -> Result<Self, BackplaneError> {
+        if config.redis_url.is_empty() { Ok(Self::local(clock)) } else { Redis::connect(config, clock, patience).await.map(Self::Redis) }
     }
 
     /// In memory, for one process and for tests.

@@ -34,8 +34,6 @@ use crate::{
 
 use self::lending::Lending;
 
-/// An answer that takes longer counts as none: whoever waits is a request.
-const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long start-up waits for the first connection before it goes on without.
 const START_TIMEOUT: Duration = Duration::from_millis(250);
 
@@ -58,6 +56,8 @@ impl Drop for Owner {
 
 struct Shared {
     runtime: Handle,
+    /// An answer that takes longer counts as none.
+    patience: Duration,
     client: redis::Client,
     /// `host:port`, for the log.
     server: String,
@@ -101,7 +101,7 @@ impl std::fmt::Debug for Redis {
 
 impl Redis {
     /// Begins to connect on the current runtime and waits a moment for the outcome; goes on without if it must.
-    pub(crate) async fn connect(config: &ClusterConfig, clock: Clock) -> Result<Self, BackplaneError> {
+    pub(crate) async fn connect(config: &ClusterConfig, clock: Clock, patience: Duration) -> Result<Self, BackplaneError> {
         use redis::IntoConnectionInfo as _;
         let info = client_info(&config.redis_url).map_err(BackplaneError::BadUrl)?;
         let server = info.addr().to_string();
@@ -113,6 +113,7 @@ impl Redis {
             .map_err(|err| BackplaneError::BadUrl(err.category().to_owned()))?;
         let shared = Arc::new(Shared {
             runtime: Handle::current(),
+            patience,
             client,
             server,
             prefix: config.redis_prefix.clone(),
@@ -241,7 +242,7 @@ impl Shared {
         };
         let shared = Arc::clone(self);
         let task = self.runtime.spawn(async move {
-            let answer = timeout(RESPONSE_TIMEOUT, command.query_async::<T>(&mut commands)).await;
+            let answer = timeout(shared.patience, command.query_async::<T>(&mut commands)).await;
             shared.judge(generation, answer.map_err(|_| ()))
         });
         // The task cannot panic; it is cancelled when its runtime ends, and then there is no backplane any more.

@@ -12,7 +12,7 @@ use redis::{
 };
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use super::{Connection, RESPONSE_TIMEOUT, Shared, wire};
+use super::{Connection, Shared, wire};
 use crate::Status;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -49,7 +49,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
     let mut pause = FIRST_PAUSE;
     let mut silent = false;
     loop {
-        let lost = match within(CONNECT_TIMEOUT, open(&shared)).await {
+        let lost = match within(CONNECT_TIMEOUT.max(shared.patience), open(&shared)).await {
             Ok(session) => {
                 generation += 1;
                 pause = FIRST_PAUSE;
@@ -82,7 +82,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
 async fn open(shared: &Shared) -> Result<Session, Lost> {
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
-        .set_response_timeout(Some(RESPONSE_TIMEOUT))
+        .set_response_timeout(Some(shared.patience))
         .set_pipeline_buffer_size(PIPELINE);
     let mut commands = shared.client.get_multiplexed_async_connection_with_config(&config).await?;
     probe(shared, &mut commands).await?;
@@ -104,7 +104,7 @@ async fn attend(shared: &Shared, mut session: Session) -> Lost {
             },
             () = shared.suspect.notified() => return Lost::Suspect,
             _ = ticks.tick() => {
-                let tried = within(RESPONSE_TIMEOUT, async {
+                let tried = within(shared.patience, async {
                     probe(shared, &mut session.commands).await?;
                     session.sink.ping::<redis::Value>().await?;
                     Ok(())

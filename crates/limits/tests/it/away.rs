@@ -23,7 +23,9 @@ on_store_failure = \"closed\"
 
 async fn replica(server: &RedisServer) -> (Limits, Backplane) {
     let cluster = ClusterConfig { redis_url: Secret::new(server.url()), ..ClusterConfig::default() };
-    let backplane = Backplane::connect(&cluster, Clock::System).await.expect("the address is well formed");
+    // Patient: other tests and builds keep the machine busy.
+    let connected = Backplane::connect_patiently(&cluster, Clock::System, Duration::from_secs(20)).await;
+    let backplane = connected.expect("the address is well formed");
     until(&backplane, Status::Connected).await;
     (Limits::new(&config(LIMITS), backplane.clone(), &KEY), backplane)
 }

@@ -65,7 +65,7 @@ async fn who_leaves_the_credential_away_is_counted_by_address() {
 }
 
 #[tokio::test]
-async fn a_limit_by_user_and_address_counts_the_anonymous_once() {
+async fn a_limit_by_user_and_address_holds_from_everywhere() {
     let (limits, _) = limits("");
     assert_eq!(passes(&limits, &["mfa"], &from("192.0.2.1")).await, 6);
     // Signed in, the same address is still spent, and so is the user after six tries from different places.

@@ -45,6 +45,13 @@ async fn several_limits_share_the_fields() {
 }
 
 #[tokio::test]
+async fn somebody_anonymous_is_counted_once_by_a_limit_by_user_and_address() {
+    let (limits, _) = limits("");
+    let told = headers(&limits, &["mfa"], &from("192.0.2.1")).await.expect("allowed");
+    assert_eq!(told["ratelimit"], "\"mfa/ip\";r=5;t=10");
+}
+
+#[tokio::test]
 async fn a_rate_within_a_second_is_told_by_the_second() {
     let (limits, _) = limits("[fast]\nrate = \"5/500ms\"");
     let told = headers(&limits, &["fast"], &from("192.0.2.1")).await.expect("allowed");
