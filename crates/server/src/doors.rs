@@ -5,17 +5,18 @@ use baluarte_edge::{Door, Doors};
 use baluarte_gateway::{Gateway, GatewayCore};
 use baluarte_kernel::RequestMeta;
 use baluarte_proxy::{BodyError, RequestBody, ResponseBody};
+use baluarte_telemetry::{AccessNote, Surface};
 use baluarte_web::{BodyTrouble, Problem};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, header};
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
 
-use crate::surface::Surface;
+use crate::surface;
 
 /// Opens one [`FrontDoor`] per core.
 pub(crate) struct FrontDoors {
-    pub(crate) surface: Surface,
+    pub(crate) surface: surface::Surface,
     pub(crate) app: App,
     pub(crate) gateway: Gateway,
 }
@@ -28,7 +29,7 @@ impl Doors for FrontDoors {
 }
 
 pub(crate) struct FrontDoor {
-    surface: Surface,
+    surface: surface::Surface,
     app: App,
     gateway: GatewayCore,
 }
@@ -54,6 +55,7 @@ fn alive() -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::Full(Bytes::from_static(b"{\"ok\": true}")));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.extensions_mut().insert(AccessNote { surface: Surface::App, ..AccessNote::default() });
     response
 }
 

@@ -30,9 +30,7 @@ pub(crate) async fn migrate(config: &Config, clock: &Clock, patience: Duration) 
 
 /// Everything that components may use. `patience`: how long an unreachable database is waited for.
 pub(crate) async fn open(config: &Config, clock: Clock, tasks: Tasks) -> anyhow::Result<Kit> {
-    for step in migrate(config, &clock, DATABASE_PATIENCE).await? {
-        tracing::info!(target: "db", step, "migration applied");
-    }
+    migrate(config, &clock, DATABASE_PATIENCE).await?;
     let db = until_reachable(config, DATABASE_PATIENCE, || Db::open(&config.database)).await?;
     let backplane = Backplane::connect(&config.cluster, clock.clone()).await.context("cluster.redis_url")?;
     let secrets = Secrets::new(&secret_key(config)?, &config.secrets.password_salt);

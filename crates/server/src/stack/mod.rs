@@ -109,18 +109,16 @@ fn negotiation_headers(from: &HeaderMap) -> HeaderMap {
 }
 
 async fn note(request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map(|path| Arc::from(path.as_str()));
     let mut response = next.run(request).await;
-    let found = response.extensions_mut().remove::<Found>().unwrap_or_default();
-    response.extensions_mut().insert(AccessNote { surface: Surface::App, route: found.route, user_id: found.user, upstream: None });
+    let user_id = response.extensions_mut().remove::<Caller>().map(|Caller(user_id)| user_id);
+    response.extensions_mut().insert(AccessNote { surface: Surface::App, route, user_id, upstream: None });
     response
 }
 
-/// What the inner steps found out about a request, on its way to the access log.
-#[derive(Debug, Clone, Default)]
-struct Found {
-    route: Option<Arc<str>>,
-    user: Option<UserId>,
-}
+/// Who called, on the way to the access log.
+#[derive(Debug, Clone)]
+struct Caller(UserId);
 
 async fn span(request: Request, next: Next) -> Response {
     let request_id = request.extensions().get::<RequestMeta>().map(|meta| Arc::clone(&meta.request_id)).unwrap_or_default();
@@ -167,7 +165,6 @@ async fn authenticate(State(Stack(stack)): State<Stack>, mut request: Request, n
             Err(AuthError::Unavailable) => return Problem::of(&UNAVAILABLE).retry_after(Duration::from_secs(5)).into_response(),
         }
     }
-    let route = request.extensions().get::<MatchedPath>().map(|path| Arc::from(path.as_str()));
     let user = match &actor {
         Actor::User(principal) => Some(principal.user_id),
         Actor::Anonymous | Actor::Operator | Actor::System => None,
@@ -181,7 +178,9 @@ async fn authenticate(State(Stack(stack)): State<Stack>, mut request: Request, n
     };
     request.extensions_mut().insert(ctx);
     let mut response = next.run(request).await;
-    response.extensions_mut().insert(Found { route, user });
+    if let Some(user) = user {
+        response.extensions_mut().insert(Caller(user));
+    }
     if rejected
         && let Some(problem) = response.extensions_mut().get_mut::<Problem>()
         && problem.status == http::StatusCode::UNAUTHORIZED

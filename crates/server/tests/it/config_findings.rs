@@ -15,8 +15,6 @@ trusted_proxies = ["10.0.0.0/8", "everybody"]
 servers = "http://127.0.0.1:9000"
 [limits.api]
 rate = "100/fortnight"
-[limits.empty]
-burst = 3
 [jobs]
 retry_base = "5s"
 "#;
@@ -24,7 +22,7 @@ retry_base = "5s"
         .file("baluarte.toml", config)
         .run(&["check"])
         .expect(2)
-        .says("the configuration has 9 problems")
+        .says("the configuration has 8 problems")
         .says("baluarte.toml, line 2: enviroment: unknown key; did you mean \"environment\"?")
         .says("baluarte.toml, line 4: server.lisetn: unknown key; did you mean \"listen\"?")
         .says("line 5: server.request_timeout: found \"soon\", expected a span of time such as")
@@ -32,8 +30,7 @@ retry_base = "5s"
         .says("line 7: server.trusted_proxies[1]: found \"everybody\", expected a network")
         .says("line 9: gateway.upstreams.shop.servers: found \"http://127.0.0.1:9000\", expected a list")
         .says("line 11: limits.api.rate: found \"100/fortnight\", expected a rate such as")
-        .says("line 12: limits.empty.rate: is missing, expected ")
-        .says("line 14: jobs: unknown key; allowed: ");
+        .says("line 12: jobs: unknown key; allowed: ");
 }
 
 #[test]
