@@ -89,7 +89,7 @@ async fn read_first(stream: &mut ClientStream, wire: &Wire, first: &mut BytesMut
         let mut chunk = [std::mem::MaybeUninit::uninit(); FIRST_READ];
         let mut buf = ReadBuf::uninit(&mut chunk);
         let read = poll_fn(|cx: &mut Context<'_>| {
-            wire.task.register(cx.waker());
+            wire.is_driven_by(cx.waker());
             if wire.order() != Order::None {
                 return Poll::Ready(false);
             }
@@ -110,13 +110,7 @@ async fn read_first(stream: &mut ClientStream, wire: &Wire, first: &mut BytesMut
 /// Runs a connection and tells it what the sweep or a stop wants.
 async fn drive<C: Connection>(mut connection: Pin<&mut C>, wire: &Wire) {
     let mut finishing = false;
-    let mut known = false;
     poll_fn(|cx| {
-        if !known {
-            // The task stays the same, so its waker does.
-            wire.task.register(cx.waker());
-            known = true;
-        }
         match wire.order() {
             Order::Cut => return Poll::Ready(()),
             Order::Finish | Order::HeadTimeout if !finishing && C::TELLS_TO_FINISH => {

@@ -54,6 +54,7 @@ const BUDGETS: [(Budget, &str); 7] = [
     (OTHER, "h2_other"),
 ];
 const CONTINUATION_RULE: &str = "h2_continuation";
+const PREFACE_RULE: &str = "h2_preface";
 
 /// Counts the frames of one connection.
 #[derive(Debug)]
@@ -67,6 +68,8 @@ struct Frames {
     continuations: u32,
     /// A header block has begun and not ended.
     open_block: bool,
+    /// The preface is complete: its SETTINGS came (RFC 9113, 3.4).
+    greeted: bool,
     sent: u64,
 }
 
@@ -88,6 +91,7 @@ impl Frames {
             refilled: now,
             continuations: 0,
             open_block: false,
+            greeted: false,
             sent: 0,
         }
     }
@@ -120,6 +124,11 @@ impl Frames {
     fn frame(&mut self, kind: u8, flags: u8, now: &impl Fn() -> Instant) -> Result<(), &'static str> {
         const END_STREAM: u8 = 1;
         const END_HEADERS: u8 = 4;
+        const ACK: u8 = 1;
+        if !self.greeted {
+            self.greeted = kind == 4 && flags & ACK == 0;
+            return if self.greeted { Ok(()) } else { Err(PREFACE_RULE) };
+        }
         let budget = match kind {
             0 if self.payload > 0 || flags & END_STREAM != 0 => return Ok(()),
             0 => 4,
@@ -292,16 +301,22 @@ mod tests {
         [&length[1..], &[kind, flags, 0, 0, 0, 1], payload].concat()
     }
 
+    fn greeted(begun: Instant) -> Frames {
+        let mut frames = Frames::new(begun);
+        assert_eq!(frames.scan(&frame(4, 0, &[]), || begun), Ok(()));
+        frames
+    }
+
     #[test]
     fn frames_are_counted_whatever_pieces_they_come_in() {
         let ping = frame(6, 0, b"12345678");
         let begun = Instant::now();
         for piece in 1..=ping.len() {
-            let mut frames = Frames::new(begun);
+            let mut frames = greeted(begun);
             let flood: Vec<u8> = ping.repeat(PING.burst as usize + 1);
             let outcome: Result<(), Flood> = flood.chunks(piece).try_for_each(|bytes| frames.scan(bytes, || begun));
             assert_eq!(outcome.expect_err("one too many").rule, "h2_ping", "{piece}");
-            let mut frames = Frames::new(begun);
+            let mut frames = greeted(begun);
             let fair: Vec<u8> = ping.repeat(PING.burst as usize);
             assert_eq!(fair.chunks(piece).try_for_each(|bytes| frames.scan(bytes, || begun)), Ok(()), "{piece}");
         }
@@ -310,7 +325,7 @@ mod tests {
     #[test]
     fn a_budget_fills_again_with_time() {
         let begun = Instant::now();
-        let mut frames = Frames::new(begun);
+        let mut frames = greeted(begun);
         let ping = frame(6, 0, b"12345678");
         assert_eq!(frames.scan(&ping.repeat(PING.burst as usize), || begun), Ok(()));
         let later = begun + Duration::from_secs(2);
@@ -321,7 +336,7 @@ mod tests {
     #[test]
     fn reading_a_long_answer_is_no_flood_of_window_updates() {
         let begun = Instant::now();
-        let mut frames = Frames::new(begun);
+        let mut frames = greeted(begun);
         frames.sent = 100 << 20;
         let update = frame(8, 0, &[0, 0, 64, 0]);
         assert_eq!(frames.scan(&update.repeat(100_000), || begun), Ok(()));

@@ -257,9 +257,6 @@ fn check_http2(request: &mut Request<Incoming>) -> Result<(), &'static Rule> {
     if let Some(rule) = method_rule(request.method().as_str().as_bytes()) {
         return Err(rule);
     }
-    if !matches!(request.uri().scheme_str(), Some("http" | "https")) {
-        return Err(&rules::PSEUDO_SCHEME);
-    }
     let path = request.uri().path_and_query().map_or("", PathAndQuery::as_str);
     let asterisk = path == "*" && request.method() == Method::OPTIONS;
     if !asterisk && !(path.starts_with('/') && target_is_clean(path.as_bytes())) {
@@ -274,6 +271,8 @@ fn check_http2(request: &mut Request<Incoming>) -> Result<(), &'static Rule> {
         }
         (Some(authority), _) if !host_is_valid(authority.as_str().as_bytes()) => return Err(&rules::HOST_INVALID),
         (None, Some(host)) if !host_is_valid(host.as_bytes()) => return Err(&rules::HOST_INVALID),
+        // Without an authority there is no scheme either, as far as one can still see.
+        (Some(_), _) if !matches!(request.uri().scheme_str(), Some("http" | "https")) => return Err(&rules::PSEUDO_SCHEME),
         (Some(_) | None, _) => {}
     }
     join_cookies(request.headers_mut());
@@ -299,7 +298,9 @@ fn to_origin_form(request: &mut Request<Incoming>) -> Result<(), &'static Rule> 
     let whole_server = request.method() == Method::OPTIONS && request.uri().path_and_query().is_none_or(|target| target.as_str() == "*");
     let target = match request.uri().path_and_query() {
         _ if whole_server => PathAndQuery::from_static("*"),
-        Some(target) if target.as_str().starts_with('?') => format!("/{target}").parse().map_err(|_| &rules::TARGET_CHARACTER)?,
+        Some(target) if target.as_str().starts_with('?') => {
+            format!("/{}", target.as_str()).parse().map_err(|_| &rules::TARGET_CHARACTER)?
+        }
         Some(target) => target.clone(),
         None => PathAndQuery::from_static("/"),
     };

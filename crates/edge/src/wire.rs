@@ -6,9 +6,10 @@ use std::{
     cell::RefCell,
     rc::Rc,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
+    task::Waker,
     time::Duration,
 };
 
@@ -81,8 +82,8 @@ pub(crate) struct Wire {
     answer_by: AtomicU32,
     order: AtomicU8,
     order_since: AtomicU32,
-    /// The connection's task.
-    pub(crate) task: AtomicWaker,
+    /// Wakes the connection's task, again and again; it stays the same one.
+    task: OnceLock<Waker>,
     /// Who waits for the answer to an upgrade, inside the guard.
     pub(crate) decision: AtomicWaker,
     refused: Mutex<Option<Refused>>,
@@ -179,6 +180,17 @@ impl Wire {
         by != 0 && self.now.load(Relaxed) >= by
     }
 
+    /// Called by the connection's task, before anybody can want to wake it.
+    pub(crate) fn is_driven_by(&self, task: &Waker) {
+        self.task.get_or_init(|| task.clone());
+    }
+
+    fn wake(&self) {
+        if let Some(task) = self.task.get() {
+            task.wake_by_ref();
+        }
+    }
+
     pub(crate) fn order(&self) -> Order {
         match self.order.load(Relaxed) {
             0 => Order::None,
@@ -194,7 +206,7 @@ impl Wire {
         if self.order() < order {
             self.order.store(order as u8, Relaxed);
             self.order_since.store(self.now.load(Relaxed), Relaxed);
-            self.task.wake();
+            self.wake();
             self.decision.wake();
         }
     }
@@ -317,7 +329,7 @@ impl Wires {
             answer_by: AtomicU32::new(0),
             order: AtomicU8::new(Order::None as u8),
             order_since: AtomicU32::new(0),
-            task: AtomicWaker::new(),
+            task: OnceLock::new(),
             decision: AtomicWaker::new(),
             refused: Mutex::new(None),
             upgrade_seen: AtomicBool::new(false),
@@ -385,7 +397,7 @@ impl Wires {
                 continue;
             }
             if wire.answer_overdue() {
-                wire.task.wake();
+                wire.wake();
             }
             if let Some(order) = self.judge(wire, now) {
                 wire.command(order);
@@ -402,7 +414,8 @@ impl Wires {
         let answering = wire.requests.load(Relaxed) > 0;
         let told = age(wire.order_since.load(Relaxed)) > patience.last_words;
         match wire.order() {
-            Order::HeadTimeout if told && !answering => return Some(Order::Cut),
+            // HTTP/2 says goodbye in a round trip, which a client can refuse to take part in.
+            Order::HeadTimeout | Order::Finish if told && !answering => return Some(Order::Cut),
             Order::BodyTimeout if told => return Some(Order::Cut),
             _ => {}
         }

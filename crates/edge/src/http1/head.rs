@@ -211,10 +211,10 @@ fn check_target(target: &[u8], method: &[u8]) -> Result<(), &'static Rule> {
     if target_is_clean(path) { Ok(()) } else { Err(&rules::TARGET_CHARACTER) }
 }
 
-/// No control characters, spaces, non-ASCII bytes, fragment or delimiters that RFC 3986 forbids. `"`, `{`, `|`, `}` are forbidden too, but
+/// No control characters, spaces, non-ASCII bytes, fragment or delimiters that RFC 3986 forbids. `{`, `|`, `}` are forbidden too, but
 /// browsers send them.
 pub(crate) fn target_is_clean(path_and_query: &[u8]) -> bool {
-    let bad = |byte: u8| !matches!(byte, 0x21..=0x7e) | matches!(byte, b'#' | b'<' | b'>' | b'\\' | b'^' | b'`');
+    let bad = |byte: u8| !matches!(byte, 0x21..=0x7e) | matches!(byte, b'"' | b'#' | b'<' | b'>' | b'\\' | b'^' | b'`');
     !path_and_query.iter().fold(false, |found, byte| found | bad(*byte))
 }
 
@@ -401,3 +401,19 @@ pub(super) static TOKEN: [u8; 256] = {
     table[b'_' as usize] = UNDERSCORE;
     table
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_clean_can_be_parsed() {
+        for byte in 0..=255_u8 {
+            for target in [[b"/a".as_slice(), &[byte], b"b"].concat(), [b"/a?b".as_slice(), &[byte], b"c"].concat()] {
+                let parsed = http::uri::PathAndQuery::try_from(target.as_slice());
+                let whole = parsed.as_ref().is_ok_and(|parsed| parsed.as_str().as_bytes() == target);
+                assert!(whole || !target_is_clean(&target), "{:?}", String::from_utf8_lossy(&target));
+            }
+        }
+    }
+}

@@ -108,7 +108,7 @@ async fn nothing_stands_between_a_name_and_its_colon() {
 
 #[tokio::test]
 async fn a_name_is_a_token() {
-    for bad in [": a", "X(: a", "X\0: a", "X@Y: a", "\u{e9}: a", "no colon", "X\"Y: a", "X\u{b}: a"] {
+    for bad in [": a", "X(: a", "X\0: a", "X@Y: a", "\u{e9}: a", "nocolon", "X\"Y: a", "X\u{b}: a"] {
         refused(get(&format!("{bad}\r\n")), 400, "field_name").await;
     }
 }
@@ -211,12 +211,12 @@ async fn heads_are_bounded_in_size_and_number() {
 
 #[tokio::test]
 async fn a_target_is_printable_ascii_without_a_fragment() {
-    for bad in ["/\u{e9}", "/a#b", "/a\u{7f}", "/a\tb", "/<script>", "/a\\b", "/a^b", "/a`b", "/?a#"] {
+    for bad in ["/\u{e9}", "/a#b", "/a\u{7f}", "/a\tb", "/<script>", "/a\\b", "/a^b", "/a`b", "/?a#", "/?\"a\""] {
         refused(format!("GET {bad} HTTP/1.1\r\nHost: a\r\n\r\n"), 400, "target_character").await;
     }
     refused("GET a HTTP/1.1\r\nHost: a\r\n\r\n", 400, "target").await;
     refused("GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400, "target").await;
-    accepted("GET /%C3%A9?q={\"a\"|[1]} HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    accepted("GET /%C3%A9{a}|?q={a|[1]}' HTTP/1.1\r\nHost: a\r\n\r\n").await;
 }
 
 #[tokio::test]
@@ -332,7 +332,8 @@ async fn a_body_over_the_limit_is_refused_before_it_is_read_and_while_it_is_read
     let announced = rig.exchange("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 65537\r\n\r\n").await;
     assert_eq!(statuses(&announced), [413], "{announced}");
     let chunk = format!("4000\r\n{}\r\n", "x".repeat(0x4000));
-    let counted = rig.exchange(format!("{}{}", chunked(&chunk.repeat(4)), "1\r\ny\r\n0\r\n\r\n")).await;
+    let over = format!("{}1\r\ny\r\n0\r\n\r\n", chunk.repeat(4));
+    let counted = rig.exchange(post("Connection: close\r\nTransfer-Encoding: chunked\r\n", &over)).await;
     assert_eq!(statuses(&counted), [413], "{counted}");
     let exact = rig.exchange(format!("{}{}{GOOD}", chunked(&chunk.repeat(4)), "0\r\n\r\n")).await;
     assert_eq!(statuses(&exact), [200, 200]);

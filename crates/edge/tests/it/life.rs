@@ -1,1 +1,146 @@
+//! Connections from accept to close, and the edge from start to stop.
 
+use std::time::Duration;
+
+use baluarte_edge::{EdgeConfig, Options};
+use baluarte_kernel::Period;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpSocket,
+};
+
+use crate::rig::{PATIENCE, Rig, config, impatient, options, read_to_end, read_until, statuses};
+
+#[tokio::test]
+async fn a_connection_is_kept_and_let_go_when_idle() {
+    let rig = Rig::with(options(), impatient());
+    let mut stream = rig.connect().await;
+    for _ in 0..3 {
+        stream.write_all(b"GET /ignore-body HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("sent");
+        assert_eq!(statuses(&read_until(&mut stream, "ignored").await), [200]);
+    }
+    assert_eq!(read_to_end(&mut stream).await, "", "closed without a word");
+}
+
+#[tokio::test]
+async fn a_connection_that_never_says_anything_is_closed() {
+    let rig = Rig::with(options(), impatient());
+    assert_eq!(read_to_end(&mut rig.connect().await).await, "");
+}
+
+#[tokio::test]
+async fn a_slow_door_is_not_a_slow_client() {
+    let rig = Rig::with(options(), impatient());
+    let mut stream = rig.connect().await;
+    stream.write_all(b"GET /wait HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.expect("sent");
+    rig.called.notified().await;
+    // Longer than every limit of the connection.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    rig.go.notify_one();
+    assert!(read_to_end(&mut stream).await.ends_with("waited"));
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_cut() {
+    let rig = Rig::with(options(), impatient());
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4_096).expect("a small window");
+    let mut stream = socket.connect(rig.edge.address()).await.expect("a connection");
+    stream.write_all(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("sent");
+    let gone = async {
+        while rig.log_lines().is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone).await.expect("the edge gives up");
+    let line = &rig.log_lines()[0];
+    assert_eq!((line["status"].as_u64(), line["aborted"].as_bool()), (Some(200), Some(true)), "{line}");
+}
+
+#[tokio::test]
+async fn a_timed_door_has_a_time_limit() {
+    let rig = Rig::with(Options { request_timeout: Duration::from_millis(300), ..options() }, impatient());
+    let answer = rig.exchange("GET /never HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(statuses(&answer), [503], "{answer}");
+    assert!(answer.contains("edge.answer_timeout"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_ends_its_request() {
+    let rig = Rig::start();
+    let mut stream = rig.connect().await;
+    stream.write_all(b"GET /never HTTP/1.1\r\nHost: a\r\n\r\nGET").await.expect("sent");
+    drop(stream);
+    let gone = async {
+        while rig.metric("baluarte_http_requests_in_flight") != Some(0.0) || rig.edge.connections() > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone).await.expect("the request ends");
+}
+
+#[tokio::test]
+async fn more_connections_than_allowed_are_told_to_come_back() {
+    let rig = Rig::with(options(), EdgeConfig { max_connections_per_client: 2, ..config() });
+    let mut kept = Vec::new();
+    for _ in 0..2 {
+        let mut stream = rig.connect().await;
+        stream.write_all(b"GET /ignore-body HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("sent");
+        read_until(&mut stream, "ignored").await;
+        kept.push(stream);
+    }
+    let answer = read_to_end(&mut rig.connect().await).await;
+    assert_eq!(statuses(&answer), [503], "{answer}");
+    assert_eq!(rig.metric("baluarte_edge_refused_total{rule=\"connections_per_client\"}"), Some(1.0));
+    kept.clear();
+    let served = async {
+        loop {
+            let mut stream = rig.connect().await;
+            // Refused while the edge has not yet seen the others leave.
+            let _ = stream.write_all(b"GET /ignore-body HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+            if statuses(&read_to_end(&mut stream).await) == [200] {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, served).await.expect("room again");
+}
+
+#[tokio::test]
+async fn stopping_finishes_what_was_begun_and_accepts_nothing_new() {
+    let rig = Rig::start();
+    let mut busy = rig.connect().await;
+    busy.write_all(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("sent");
+    rig.called.notified().await;
+    let mut idle = rig.connect().await;
+    idle.write_all(b"GET /ignore-body HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("sent");
+    read_until(&mut idle, "ignored").await;
+    let address = rig.edge.address();
+    let go = rig.go.clone();
+    let stopping = tokio::spawn(rig.edge.stop());
+    assert_eq!(read_to_end(&mut idle).await, "", "the idle one is closed");
+    go.notify_one();
+    let answer = read_to_end(&mut busy).await;
+    assert!(answer.contains("connection: close") && answer.ends_with("waited"), "{answer}");
+    tokio::time::timeout(PATIENCE, stopping).await.expect("stopped in time").expect("stopped");
+    assert!(tokio::net::TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn stopping_cuts_what_does_not_end_within_the_grace() {
+    let rig = Rig::with(Options { shutdown_grace: Duration::from_millis(200), ..options() }, config());
+    let mut stream = rig.connect().await;
+    stream.write_all(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("sent");
+    rig.called.notified().await;
+    tokio::time::timeout(PATIENCE, rig.edge.stop()).await.expect("stopped in time");
+    assert!(matches!(stream.read(&mut [0; 1]).await, Ok(0) | Err(_)));
+}
+
+#[tokio::test]
+async fn every_core_serves() {
+    let rig = Rig::with(options(), EdgeConfig { cores: 3, header_timeout: Period::from_secs(10), ..config() });
+    for _ in 0..32 {
+        assert_eq!(statuses(&rig.exchange("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await), [200]);
+    }
+    rig.edge.stop().await;
+}

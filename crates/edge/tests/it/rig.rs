@@ -132,7 +132,7 @@ pub(crate) async fn read_until(stream: &mut TcpStream, end: &str) -> String {
 
 /// The statuses of all answers in `answers`.
 pub(crate) fn statuses(answers: &str) -> Vec<u16> {
-    answers.match_indices("HTTP/1.1 ").filter_map(|(at, _)| answers.get(at + 9..at + 12)?.parse().ok()).collect()
+    answers.match_indices("HTTP/1.").filter_map(|(at, _)| answers.get(at + 9..at + 12)?.parse().ok()).collect()
 }
 
 struct Mirrors {
@@ -163,7 +163,11 @@ impl Door for Mirror {
             "/never" => std::future::pending().await,
             "/ignore-body" => Response::new(ResponseBody::Full("ignored".into())),
             "/panic" => panic!("a door that panics"),
-            "/large" => Response::new(ResponseBody::Full(Bytes::from(vec![b'x'; 8 << 20]))),
+            "/large" => {
+                let piece = || Ok(http_body::Frame::data(Bytes::from_static(&[b'x'; 64 * 1024])));
+                let pieces = futures::stream::iter(std::iter::repeat_with(piece).take(256));
+                Response::new(ResponseBody::Boxed(Box::pin(http_body_util::StreamBody::new(pieces))))
+            }
             "/problem" => {
                 let problem = Problem::new(StatusCode::CONFLICT, "test.conflict", "In conflict");
                 let mut response = Response::new(ResponseBody::Empty);
