@@ -104,7 +104,16 @@ fn pieces(text: &str) -> Vec<Piece<'_>> {
 
 #[cfg(test)]
 mod tests {
+    use baluarte_kernel::Locale;
+
     use super::*;
+
+    #[test]
+    fn no_word_is_empty_in_any_language() {
+        for locale in Locale::ALL {
+            assert!(Words::all(locale).iter().all(|(_, word)| !word.is_empty()), "{locale:?}");
+        }
+    }
 
     #[test]
     fn addresses_in_a_message_become_links() {
