@@ -65,7 +65,7 @@ pub fn base(title: &str, version: &str, public_url: &str) -> OpenApi {
     let mut info = Info::new(title, version);
     info.description = Some(
         "Accounts, sessions and everything else this installation offers to programs. Errors are RFC 9457 problems; \
-         lists are pages with `next_cursor`; times are RFC 3339 in UTC."
+         lists are pages, each with the cursor of the next one; times are RFC 3339 in UTC."
             .to_owned(),
     );
     info.license = Some(License::new("Apache-2.0"));
