@@ -65,9 +65,9 @@ pub(crate) fn refusal(denied: Denied) -> Problem {
     }
 }
 
-/// Nobody can tell who this is: identity's own words for it.
+/// Nobody can tell who this is.
 pub(crate) fn unavailable() -> Problem {
-    Problem::unavailable("identity.unavailable", "Sign-in cannot be checked right now")
+    Problem::of(&baluarte_web::problem::UNAVAILABLE).retry_after(std::time::Duration::from_secs(5))
 }
 
 /// Whatever the host, in the form that `Origin` has.

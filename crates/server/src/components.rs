@@ -17,7 +17,8 @@ pub(crate) const MIGRATIONS: &[Migrations] = &[baluarte_identity::MIGRATIONS];
 
 /// Every problem code of the product.
 pub(crate) fn catalogue() -> Catalogue {
-    const LISTS: &[&[&ProblemDoc]] = &[baluarte_identity::PROBLEMS, baluarte_gateway::problems::PROBLEMS, baluarte_limits::PROBLEMS];
+    const LISTS: &[&[&ProblemDoc]] =
+        &[baluarte_identity::PROBLEMS, baluarte_gateway::problems::PROBLEMS, baluarte_edge::problems::PROBLEMS, baluarte_limits::PROBLEMS];
     Catalogue::new(LISTS)
 }
 

@@ -169,7 +169,7 @@ impl Door for Mirror {
                 Response::new(ResponseBody::Boxed(Box::pin(http_body_util::StreamBody::new(pieces))))
             }
             "/problem" => {
-                let problem = Problem::new(StatusCode::CONFLICT, "test.conflict", "In conflict");
+                let problem = Problem::of(&refusals::CONFLICT);
                 let mut response = Response::new(ResponseBody::Empty);
                 response.extensions_mut().insert(problem);
                 response
@@ -239,4 +239,15 @@ async fn mirror(request: Request<RequestBody>, meta: &RequestMeta) -> Response<R
     let mut response = Response::new(ResponseBody::Full(text.into()));
     *response.status_mut() = status;
     response
+}
+
+/// What the door behind the edge refuses.
+mod refusals {
+    baluarte_web::problems! {
+        CONFLICT = CONFLICT "test.conflict" {
+            title: "In conflict", "En conflicto", "Em conflito";
+            explanation: "Something is in the way.", "Algo estorba.", "Algo atrapalha.";
+            remedy: "Move it.", "Quítalo.", "Tire-o.";
+        }
+    }
 }

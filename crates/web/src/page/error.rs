@@ -25,15 +25,8 @@ struct ErrorPage<'a> {
 /// What is shown never contains `detail`: it is English, and made for programs.
 pub(crate) fn error_page(problem: &Problem, cx: &RenderContext<'_>) -> String {
     let t = Words::of(cx.locale);
-    let (title, explanation, remedy) = match problem.doc {
-        Some(doc) => (doc.title.get(cx.locale), doc.explanation.get(cx.locale), doc.remedy.get(cx.locale)),
-        None => match problem.status {
-            _ if problem.upstream => (t.any_upstream, t.any_upstream_more, ""),
-            StatusCode::TOO_MANY_REQUESTS => (t.any_too_many, t.any_too_many_more, ""),
-            status if status.is_server_error() => (t.any_server, t.any_server_more, ""),
-            _ => (t.any_client, t.any_client_more, ""),
-        },
-    };
+    let doc = problem.doc;
+    let title = doc.title.get(cx.locale);
     let wait = problem.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()).map(|seconds| fill(t.wait, &[seconds]));
     let content = ErrorPage {
         t,
@@ -41,8 +34,8 @@ pub(crate) fn error_page(problem: &Problem, cx: &RenderContext<'_>) -> String {
         icon: asset_url("icon.svg"),
         status: problem.status.as_u16(),
         title,
-        explanation,
-        remedy,
+        explanation: doc.explanation.get(cx.locale),
+        remedy: doc.remedy.get(cx.locale),
         wait,
         sign_in: problem.status == StatusCode::UNAUTHORIZED,
         request_id: cx.request_id,

@@ -19,15 +19,6 @@ crate::texts! {
         switch_on_code: "For programs: the code stays the same from version to version; texts may change.", "Para programas: el código no cambia de una versión a otra; los textos sí pueden cambiar.", "Para programas: o código não muda de uma versão para outra; os textos podem mudar.";
         all_problems: "All error codes", "Todos los códigos de error", "Todos os códigos de erro";
         problems_lead: "Every refusal carries one of these codes. Each has a page that says what it means and what to do.", "Cada rechazo lleva uno de estos códigos. Cada uno tiene una página que dice qué significa y qué hacer.", "Cada recusa traz um destes códigos. Cada um tem uma página que diz o que significa e o que fazer.";
-        // When a problem comes without an explanation of its own.
-        any_client: "The request could not be accepted", "No se pudo aceptar la petición", "A requisição não pôde ser aceita";
-        any_client_more: "Something about the request is not as this address expects it.", "Algo en la petición no es como lo espera esta dirección.", "Algo na requisição não é como este endereço espera.";
-        any_server: "Something went wrong on our side", "Algo salió mal de nuestro lado", "Algo deu errado do nosso lado";
-        any_server_more: "It has been recorded. Try again in a moment.", "Quedó registrado. Inténtalo de nuevo en un momento.", "Ficou registrado. Tente de novo em um instante.";
-        any_upstream: "The service behind this page is not answering", "El servicio detrás de esta página no responde", "O serviço por trás desta página não responde";
-        any_upstream_more: "We reached our part, but not the application itself. Try again in a moment.", "Nuestra parte funciona, pero la aplicación no responde. Inténtalo de nuevo en un momento.", "A nossa parte funciona, mas a aplicação não responde. Tente de novo em um instante.";
-        any_too_many: "Too many requests", "Demasiadas peticiones", "Requisições demais";
-        any_too_many_more: "Slow down a little; after a short wait it works again.", "Ve un poco más despacio; tras una breve espera volverá a funcionar.", "Vá um pouco mais devagar; depois de uma breve espera volta a funcionar.";
     }
 }
 

@@ -4,7 +4,7 @@ mod codes;
 mod doc;
 mod render;
 
-use std::{borrow::Cow, time::Duration};
+use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use baluarte_kernel::Forbidden;
@@ -30,11 +30,12 @@ pub struct FieldError {
 /// As a response it carries itself in the extensions and has no body: the one place that knows the request
 /// (`render`) writes `application/problem+json`, or a page for browsers, with the request id as `instance`.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Problem {
     pub status: StatusCode,
     /// `component.reason`; documented at `/problems/<code>`.
     pub code: &'static str,
-    pub title: Cow<'static, str>,
+    pub title: &'static str,
     pub detail: Option<String>,
     pub errors: Vec<FieldError>,
     /// The failure is the upstream's, not ours.
@@ -44,15 +45,23 @@ pub struct Problem {
     /// Sent with the answer: `Retry-After`, `Allow`, `WWW-Authenticate`, rate-limit fields.
     pub headers: HeaderMap,
     /// What is known about the code, in every language.
-    pub doc: Option<&'static ProblemDoc>,
+    pub doc: &'static ProblemDoc,
 }
 
 impl Problem {
     /// The refusal that `doc` declares (see [`problems!`](crate::problems)).
     pub fn of(doc: &'static ProblemDoc) -> Self {
-        let mut problem = Self::new(doc.status, doc.code, doc.title.en);
-        problem.doc = Some(doc);
-        problem
+        Self {
+            status: doc.status,
+            code: doc.code,
+            title: doc.title.en,
+            detail: None,
+            errors: Vec::new(),
+            upstream: false,
+            violated_policies: Vec::new(),
+            headers: HeaderMap::new(),
+            doc,
+        }
     }
 
     /// 401 with the challenge, or 403.
@@ -68,20 +77,6 @@ impl Problem {
         Self::of(&SIGN_IN_REQUIRED).header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
     }
 
-    pub fn new(status: StatusCode, code: &'static str, title: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            status,
-            code,
-            title: title.into(),
-            detail: None,
-            errors: Vec::new(),
-            upstream: false,
-            violated_policies: Vec::new(),
-            headers: HeaderMap::new(),
-            doc: None,
-        }
-    }
-
     /// Our own fault: the whole chain goes to the log once, nothing of it to the client.
     pub fn internal(err: &(dyn std::error::Error + 'static)) -> Self {
         let mut chain = err.to_string();
@@ -93,11 +88,6 @@ impl Problem {
         }
         tracing::error!(target: "web", error = %chain, "internal error");
         Self::of(&INTERNAL)
-    }
-
-    /// Try again later: the database or another part is away.
-    pub fn unavailable(code: &'static str, title: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, title).retry_after(Duration::from_secs(5))
     }
 
     #[must_use]

@@ -63,7 +63,7 @@ pub fn render(problem: &Problem, cx: &RenderContext<'_>) -> (StatusCode, HeaderM
         let body = Body {
             r#type: format!("/problems/{}", problem.code),
             code: problem.code,
-            title: &problem.title,
+            title: problem.title,
             status: problem.status.as_u16(),
             detail: problem.detail.as_deref(),
             instance: cx.request_id,
