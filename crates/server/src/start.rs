@@ -13,7 +13,7 @@ use baluarte_db::{Db, DbError};
 use baluarte_kernel::{Clock, Secret};
 use baluarte_limits::Limits;
 use baluarte_notify::Notify;
-use baluarte_outbound::Outbound;
+use baluarte_outbound::{Outbound, Policy};
 use baluarte_secrets::Secrets;
 use tokio::time::Instant;
 
@@ -39,7 +39,7 @@ pub(crate) async fn open(config: &Config, clock: Clock, tasks: Tasks) -> anyhow:
         notify: Notify::new(&config.notify, db.clone()),
         db,
         backplane,
-        outbound: Outbound {},
+        outbound: Outbound::new(Policy::default()).context("the client for calls to the outside")?,
         secrets,
         limits,
         clock,
