@@ -30,6 +30,10 @@ impl Gate {
         self.inside.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
     fn try_enter(&self) -> bool {
         self.inside.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |inside| (inside < self.max).then_some(inside + 1)).is_ok()
     }

@@ -165,6 +165,11 @@ impl Upstream {
         self.gate.inside()
     }
 
+    /// Requests waiting for a place.
+    pub fn waiting(&self) -> usize {
+        self.gate.waiting()
+    }
+
     /// Upgraded connections that are open.
     pub fn tunnels(&self) -> usize {
         self.tunnels.load(Ordering::Relaxed)

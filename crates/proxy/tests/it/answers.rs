@@ -1,0 +1,98 @@
+//! What the client gets to see.
+
+use tokio::io::AsyncWriteExt as _;
+
+use crate::harness::*;
+
+async fn answer_to(request: &str, answer: &'static [u8]) -> String {
+    let (app, _) = answering(answer).await;
+    let front = front(spec(&[app])).await;
+    talk(front.addr, request).await
+}
+
+const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+const HEAD: &str = "HEAD / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+
+#[test]
+fn contradictory_framing_is_refused() {
+    run(async {
+        for answer in [
+            &b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"[..],
+            b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nok",
+            b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 2\r\n\r\nok",
+            b"HTTP/1.1 200 OK\r\ncontent-length: 2, 2\r\n\r\nok",
+            b"HTTP/1.1 200 OK\r\ncontent-length: -2\r\n\r\nok",
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\nok",
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+            b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n",
+            b"SSH-2.0-OpenSSH\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nbad header\r\n\r\n",
+        ] {
+            let seen = answer_to(GET, answer).await;
+            assert!(seen.starts_with("HTTP/1.1 599") && seen.ends_with("invalid"), "{:?} gave {seen}", String::from_utf8_lossy(answer));
+        }
+    });
+}
+
+#[test]
+fn a_huge_head_is_refused() {
+    run(async {
+        let app = upstream(|mut stream, _| async move {
+            read_head(&mut stream).await;
+            let _ =
+                stream.write_all(format!("HTTP/1.1 200 OK\r\nx: {}\r\ncontent-length: 0\r\n\r\n", "x".repeat(200_000)).as_bytes()).await;
+        })
+        .await;
+        let front = front(spec(&[app])).await;
+        assert!(get(front.addr, "/").await.ends_with("invalid"));
+    });
+}
+
+#[test]
+fn answers_without_a_body_have_none() {
+    run(async {
+        let seen = answer_to(HEAD, b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n").await;
+        assert!(seen.contains("content-length: 1000") && body(&seen).is_empty(), "{seen}");
+        let seen = answer_to(GET, b"HTTP/1.1 304 Not Modified\r\netag: \"x\"\r\n\r\n").await;
+        assert!(seen.starts_with("HTTP/1.1 304") && body(&seen).is_empty(), "{seen}");
+        let seen = answer_to(GET, b"HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n").await;
+        assert!(seen.starts_with("HTTP/1.1 204") && !seen.contains("content-length"), "{seen}");
+    });
+}
+
+#[test]
+fn informational_answers_are_passed_over() {
+    run(async {
+        let seen = answer_to(GET, b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+        assert!(seen.starts_with("HTTP/1.1 200") && seen.ends_with("ok"), "{seen}");
+    });
+}
+
+#[test]
+fn hop_by_hop_headers_of_an_answer_stay_behind() {
+    run(async {
+        let seen = answer_to(
+            GET,
+            b"HTTP/1.1 200 OK\r\nconnection: keep-alive, x-inner\r\nx-inner: 1\r\nkeep-alive: timeout=5\r\nproxy-authenticate: x\r\nx-kept: 1\r\ncontent-length: 0\r\n\r\n",
+        )
+        .await;
+        assert!(
+            !seen.contains("x-inner") && !seen.contains("keep-alive") && !seen.contains("proxy-") && seen.contains("x-kept: 1"),
+            "{seen}"
+        );
+    });
+}
+
+#[test]
+fn an_http_1_0_answer_ends_with_its_connection() {
+    run(async {
+        let app = upstream(|mut stream, _| async move {
+            read_head(&mut stream).await;
+            stream.write_all(b"HTTP/1.0 200 OK\r\n\r\nold but fine").await.unwrap();
+        })
+        .await;
+        let front = front(spec(&[app])).await;
+        let seen = get(front.addr, "/").await;
+        assert!(seen.starts_with("HTTP/1.1 200") && seen.contains("old but fine"), "{seen}");
+    });
+}
