@@ -154,8 +154,12 @@ impl Core {
             Target::Upstream(to) => {
                 let began = Instant::now();
                 let pool = &local.pools[to.index];
-                let request = self.dress(request, meta, route, to, &caller);
-                let answer = pool.forward(request.0, request.1, to.timeout).await;
+                let request = match route.body_limit {
+                    Some(bytes) => request.map(|body| body.with_limit(bytes)),
+                    None => request,
+                };
+                let (request, prepared) = self.dress(request, meta, route, to, &caller);
+                let answer = pool.forward(request, prepared, to.timeout).await;
                 note.upstream = Some(began.elapsed());
                 answer.map_err(|err| Box::new(refusals::problem(&err, &to.name, meta)))?
             }
