@@ -1,4 +1,8 @@
-use std::time::Duration;
+use std::{
+    fmt,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, SqliteTransactionMode, Statement,
@@ -33,8 +37,10 @@ pub struct Reader(Source);
 
 /// An open writing transaction; dropped without [`Tx::commit`], it rolls back. Each statement answers within seconds or
 /// fails. After an error, return: PostgreSQL takes no further statement.
-#[derive(Debug)]
-pub struct Tx(DatabaseTransaction);
+pub struct Tx {
+    transaction: DatabaseTransaction,
+    after_commit: Mutex<Vec<Box<dyn FnOnce() + Send>>>,
+}
 
 impl Db {
     /// Opens the pools; fails when the database does not answer. Does not migrate.
@@ -77,7 +83,8 @@ impl Db {
     /// PostgreSQL. Keep it short, and never wait for the network inside it: SQLite has this one writer.
     pub async fn begin(&self) -> Result<Tx, DbError> {
         let options = TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() };
-        Ok(Tx(answered(self.write.current().begin_with_options(options)).await?))
+        let transaction = answered(self.write.current().begin_with_options(options)).await?;
+        Ok(Tx { transaction, after_commit: Mutex::default() })
     }
 
     /// Ends a transaction well; the same as [`Tx::commit`].
@@ -115,12 +122,27 @@ impl Dialect {
 impl Tx {
     /// Durable when it returns. After [`DbError::Unavailable`] nobody knows whether it was committed.
     pub async fn commit(self) -> Result<(), DbError> {
-        Ok(answered(self.0.commit()).await?)
+        answered(self.transaction.commit()).await?;
+        let hints = self.after_commit.into_inner().unwrap_or_else(PoisonError::into_inner);
+        hints.into_iter().for_each(|hint| hint());
+        Ok(())
     }
 
     /// Takes everything back. Dropping does the same, a moment later.
     pub async fn rollback(self) -> Result<(), DbError> {
-        Ok(answered(self.0.rollback()).await?)
+        Ok(answered(self.transaction.rollback()).await?)
+    }
+
+    /// Runs `hint` once the commit has succeeded, and never otherwise: to wake whoever waits for what was written. It
+    /// is a hint, since the process may die in between.
+    pub fn after_commit(&self, hint: impl FnOnce() + Send + 'static) {
+        self.after_commit.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(hint));
+    }
+}
+
+impl fmt::Debug for Tx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tx")
     }
 }
 
@@ -174,7 +196,7 @@ macro_rules! bounded_connection {
     };
 }
 bounded_connection!(Reader, self => self.0.current());
-bounded_connection!(Tx, self => self.0);
+bounded_connection!(Tx, self => self.transaction);
 
 #[cfg(test)]
 mod tests {

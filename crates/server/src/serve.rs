@@ -141,6 +141,9 @@ async fn start_up(
             tokio::select! { () = exporter => {} () = stopping.cancelled() => {} }
         });
     }
+    if mode.worker {
+        tasks.spawn(kit.notify.clone().run(kit.clock.clone(), tasks.stopping()));
+    }
     let gateway = product.gateway.clone();
     let edge = if mode.web {
         let router = app::router(&kit, config, &mut product, draining.clone());

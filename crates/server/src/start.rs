@@ -36,7 +36,7 @@ pub(crate) async fn open(config: &Config, clock: Clock, tasks: Tasks) -> anyhow:
     let secrets = Secrets::new(&secret_key(config)?, &config.secrets.password_salt);
     let limits = Limits::new(&config.limits, backplane.clone(), &secrets.keyed_hash("limits.subject", b""));
     Ok(Kit {
-        notify: Notify::new(&config.notify, db.clone()),
+        notify: Notify::new(&config.notify, db.clone(), secrets.clone()).context("notify")?,
         db,
         backplane,
         outbound: Outbound::new(Policy::default()).context("the client for calls to the outside")?,

@@ -1,7 +1,13 @@
-use std::os::unix::fs::PermissionsExt as _;
+use std::{
+    os::unix::fs::PermissionsExt as _,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use baluarte_db::{
-    DbError, placeholders,
+    DbError, Tx, placeholders,
     sea_orm::{ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, ConnectionTrait as _, DbErr, EntityTrait as _, QueryFilter as _},
     sql,
 };
@@ -47,6 +53,29 @@ each_backend! {
             tx.execute_unprepared("INSERT INTO notes VALUES (1, 'a', 'b', 1, true)").await.unwrap();
         }
         assert_eq!(count(&db).await, 0);
+    }
+
+    async fn a_hint_is_given_after_the_commit_and_never_without_one(test: TestDb) {
+        let db = test.open(&[NOTES]).await;
+        let given = Arc::new(AtomicUsize::new(0));
+        let hint = |tx: &Tx| {
+            let given = Arc::clone(&given);
+            tx.after_commit(move || {
+                given.fetch_add(1, Ordering::SeqCst);
+            });
+        };
+        let tx = db.begin().await.unwrap();
+        hint(&tx);
+        tx.rollback().await.unwrap();
+        let tx = db.begin().await.unwrap();
+        hint(&tx);
+        drop(tx);
+        assert_eq!(given.load(Ordering::SeqCst), 0);
+        let tx = db.begin().await.unwrap();
+        hint(&tx);
+        hint(&tx);
+        tx.commit().await.unwrap();
+        assert_eq!(given.load(Ordering::SeqCst), 2);
     }
 
     async fn a_refused_duplicate_names_its_constraint(test: TestDb) {

@@ -297,6 +297,7 @@ impl Config {
         self.cluster.validate(findings);
         self.edge.validate(findings);
         self.identity.validate(findings);
+        self.notify.validate(findings);
         self.telemetry.validate(findings);
         self.web.validate(findings);
         baluarte_limits::validate(&self.limits, findings);
