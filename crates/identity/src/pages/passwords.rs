@@ -1,10 +1,13 @@
 //! A new password for somebody who forgot theirs.
 
 use askama::Template;
-use axum::{extract::State, response::Response};
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
 use baluarte_kernel::Secret;
-use baluarte_web::{Caller, Form, Page, Problem, Query, SameOrigin, Visit};
-use http::StatusCode;
+use baluarte_web::{Caller, Form, Page, Problem, Query, Visit, prefers_html};
+use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
 use super::{Message, Words, alert, error_title, field::Field, message, password_words, refuse, see_other};
@@ -60,19 +63,21 @@ pub(super) async fn show_forgot(visit: Visit) -> Response {
     ask_address(&visit, StatusCode::OK, t.forgot, "/auth/forgot-password", "", false)
 }
 
+/// 202 for programs. Anybody may ask for anybody's link, so no origin is looked at; limits count the attempts.
 pub(super) async fn submit_forgot(
     State(identity): State<Identity>,
-    _: SameOrigin,
     Caller(ctx): Caller,
     visit: Visit,
+    headers: HeaderMap,
     Form(form): Form<Address>,
 ) -> Result<Response, Problem> {
-    if form.email.parse::<Email>().is_err() {
+    let person = prefers_html(&headers);
+    if person && form.email.parse::<Email>().is_err() {
         let t = Words::of(visit.locale);
         return Ok(ask_address(&visit, StatusCode::UNPROCESSABLE_ENTITY, t.forgot, "/auth/forgot-password", &form.email, true));
     }
     identity.forgot_password(&ctx, &form.email).await.map_err(refuse)?;
-    Ok(see_other("/auth/check-mail?for=reset"))
+    Ok(if person { see_other("/auth/check-mail?for=reset") } else { StatusCode::ACCEPTED.into_response() })
 }
 
 /// Says the same whether or not there is such an account.
@@ -90,13 +95,18 @@ pub(super) async fn show_reset(visit: Visit, Query(link): Query<Link>) -> Respon
     ask_password(&visit, StatusCode::OK, &link.token, "", "")
 }
 
+/// 204 and problems for programs. The token is the authority, whichever page sends it.
 pub(super) async fn submit_reset(
     State(identity): State<Identity>,
-    _: SameOrigin,
     Caller(ctx): Caller,
     visit: Visit,
+    headers: HeaderMap,
     Form(form): Form<NewPassword>,
 ) -> Result<Response, Problem> {
+    if !prefers_html(&headers) {
+        identity.reset_password(&ctx, &form.token, form.password).await.map_err(refuse)?;
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
     let t = Words::of(visit.locale);
     if form.password.is_empty() {
         return Ok(ask_password(&visit, StatusCode::UNPROCESSABLE_ENTITY, &form.token, "", t.password_missing));
