@@ -40,7 +40,7 @@ const CONNECTION_WINDOW: u32 = 1 << 20;
 
 /// Serves one connection to its end.
 pub(crate) async fn serve<D: Door>(core: Rc<Core>, door: Rc<D>, mut stream: ClientStream, wire: Arc<Wire>, peer: Peer) {
-    let mut first = BytesMut::with_capacity(FIRST_READ);
+    let mut first = BytesMut::new();
     if !read_first(&mut stream, &wire, &mut first).await {
         wire.close();
         return;
@@ -86,20 +86,23 @@ pub(crate) async fn serve<D: Door>(core: Rc<Core>, door: Rc<D>, mut stream: Clie
 /// Reads until it is clear whether this is HTTP/2; false when the client leaves or is told to.
 async fn read_first(stream: &mut ClientStream, wire: &Wire, first: &mut BytesMut) -> bool {
     loop {
-        let mut chunk = [std::mem::MaybeUninit::uninit(); FIRST_READ];
-        let mut buf = ReadBuf::uninit(&mut chunk);
         let read = poll_fn(|cx: &mut Context<'_>| {
             wire.is_driven_by(cx.waker());
             if wire.order() != Order::None {
-                return Poll::Ready(false);
+                return Poll::Ready(0);
             }
-            Pin::new(&mut *stream).poll_read(cx, &mut buf).map(|result| result.is_ok())
+            // Inside, so that it lies on the stack and not in every connection's task.
+            let mut chunk = [std::mem::MaybeUninit::uninit(); FIRST_READ];
+            let mut buf = ReadBuf::uninit(&mut chunk);
+            Pin::new(&mut *stream).poll_read(cx, &mut buf).map(|result| {
+                first.extend_from_slice(buf.filled());
+                result.map_or(0, |()| buf.filled().len())
+            })
         })
         .await;
-        if !read || buf.filled().is_empty() {
+        if read == 0 {
             return false;
         }
-        first.extend_from_slice(buf.filled());
         // As long as it could still become HTTP/2's preface.
         if first.len() >= PREFACE.len() || !PREFACE.starts_with(first) {
             return true;

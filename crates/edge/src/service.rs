@@ -259,7 +259,8 @@ fn check_http2(request: &mut Request<Incoming>) -> Result<(), &'static Rule> {
     }
     let path = request.uri().path_and_query().map_or("", PathAndQuery::as_str);
     let asterisk = path == "*" && request.method() == Method::OPTIONS;
-    if !asterisk && !(path.starts_with('/') && target_is_clean(path.as_bytes())) {
+    let origin_form = path.starts_with('/') && target_is_clean(path.as_bytes());
+    if !(asterisk || origin_form) {
         return Err(&rules::PSEUDO_PATH);
     }
     let hosts = request.headers().get_all(header::HOST).iter().count();

@@ -42,6 +42,8 @@ struct Family {
 
 enum Part {
     Counter(Counter),
+    /// Counts microseconds, is shown in seconds.
+    Micros(Counter),
     Gauge(Gauge),
     Histogram(Histogram),
 }
@@ -115,6 +117,13 @@ impl Metrics {
     pub fn core_counter(&self, name: &'static str, help: &'static str, labels: Labels<'_>) -> Counter {
         let counter = Counter::default();
         self.part(name, help, "counter", labels, true, |_| None, (Part::Counter(counter.clone()), counter))
+    }
+
+    /// A counter of microseconds that is shown in seconds, as Prometheus counts time.
+    pub fn seconds_counter(&self, name: &'static str, help: &'static str) -> Counter {
+        let counter = Counter::default();
+        let find = |part: &Part| if let Part::Micros(counter) = part { Some(counter.clone()) } else { None };
+        self.part(name, help, "counter", &[], false, find, (Part::Micros(counter.clone()), counter))
     }
 
     /// The gauge of that name and those labels; the same one each time.
@@ -218,7 +227,7 @@ fn render_series(text: &mut String, name: &str, labels: &str, parts: &[Part]) {
     let mut sum_us = 0_u64;
     for part in parts {
         match part {
-            Part::Counter(part) => counter += part.get(),
+            Part::Counter(part) | Part::Micros(part) => counter += part.get(),
             Part::Gauge(part) => gauge += part.get(),
             Part::Histogram(part) => {
                 for (total, count) in counts.iter_mut().zip(&part.0.counts) {
@@ -231,6 +240,7 @@ fn render_series(text: &mut String, name: &str, labels: &str, parts: &[Part]) {
     let _ = match parts.first() {
         None => Ok(()),
         Some(Part::Counter(_)) => writeln!(text, "{name}{braces} {counter}"),
+        Some(Part::Micros(_)) => writeln!(text, "{name}{braces} {}", micros_as_seconds(counter)),
         Some(Part::Gauge(_)) => writeln!(text, "{name}{braces} {gauge}"),
         Some(Part::Histogram(_)) => {
             let comma = if labels.is_empty() { "" } else { "," };

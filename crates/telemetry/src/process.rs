@@ -16,7 +16,7 @@ pub(crate) fn register(metrics: &Metrics) {
     let files = metrics.gauge("baluarte_process_open_fds", "Open files and sockets.", &[]);
     let max_files = metrics.gauge("baluarte_process_max_fds", "The most files and sockets the process may open.", &[]);
     let uptime = metrics.gauge("baluarte_process_uptime_seconds", "How long the process has been running.", &[]);
-    let cpu = metrics.counter("baluarte_process_cpu_milliseconds_total", "Processor time used, by user and system.", &[]);
+    let cpu = metrics.seconds_counter("baluarte_process_cpu_seconds_total", "Processor time used, by user and system.");
     let begun = Instant::now();
     metrics.on_scrape(move || {
         resident.set(resident_bytes().unwrap_or(0));
@@ -24,7 +24,7 @@ pub(crate) fn register(metrics: &Metrics) {
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         max_files.set(limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX)));
         uptime.set(i64::try_from(begun.elapsed().as_secs()).unwrap_or(i64::MAX));
-        cpu.add(cpu_millis().unwrap_or(0).saturating_sub(cpu.get()));
+        cpu.add(cpu_micros().unwrap_or(0).saturating_sub(cpu.get()));
     });
 }
 
@@ -34,10 +34,10 @@ fn resident_bytes() -> Option<i64> {
     pages.checked_mul(i64::try_from(rustix::param::page_size()).ok()?)
 }
 
-fn cpu_millis() -> Option<u64> {
+fn cpu_micros() -> Option<u64> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
     // The program's name, in parentheses, may hold anything; the fields begin after it.
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
     let ticks: u64 = fields.next()?.parse::<u64>().ok()?.checked_add(fields.next()?.parse().ok()?)?;
-    ticks.checked_mul(1_000)?.checked_div(rustix::param::clock_ticks_per_second())
+    ticks.checked_mul(1_000_000)?.checked_div(rustix::param::clock_ticks_per_second())
 }

@@ -215,3 +215,110 @@ fn end_of(bytes: &[u8], searched: usize) -> Option<usize> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LIMITS: HeadLimits = HeadLimits { target: 1_024, head: 8_192, headers: 100 };
+
+    /// Feeds `bytes` in pieces of the given sizes, as the guard does; gives what passed and the refusal.
+    fn feed(bytes: &[u8], sizes: &[usize]) -> (Vec<u8>, Option<&'static Rule>, Framing) {
+        let mut framing = Framing::new(LIMITS);
+        let (mut passed, mut held) = (Vec::new(), Vec::new());
+        let mut rest = bytes;
+        let mut sizes = sizes.iter().copied().cycle();
+        while !rest.is_empty() {
+            let (piece, later) = rest.split_at(sizes.next().unwrap_or(1).clamp(1, rest.len()));
+            rest = later;
+            held.extend_from_slice(piece);
+            let scan = framing.scan(&held);
+            assert!(scan.pass <= held.len());
+            passed.extend(held.drain(..scan.pass));
+            if scan.refuse.is_some() {
+                return (passed, scan.refuse, framing);
+            }
+        }
+        (passed, None, framing)
+    }
+
+    /// What is between requests, as the parser hyper uses sees it.
+    fn heads_by_httparse(mut bytes: &[u8]) -> usize {
+        let mut heads = 0;
+        while !bytes.is_empty() {
+            let mut headers = [httparse::EMPTY_HEADER; 100];
+            let mut request = httparse::Request::new(&mut headers);
+            let Ok(httparse::Status::Complete(length)) = request.parse(bytes) else { return heads };
+            heads += 1;
+            bytes = &bytes[length..];
+            let value =
+                |wanted: &str| request.headers.iter().find(|header| header.name.eq_ignore_ascii_case(wanted)).map(|header| header.value);
+            if let Some(digits) = value("content-length") {
+                let length: usize = std::str::from_utf8(digits).expect("digits").parse().expect("a number");
+                bytes = &bytes[length..];
+            } else if value("transfer-encoding").is_some() {
+                let end = memchr::memmem::find(bytes, b"\r\n0\r\n\r\n").expect("a last chunk");
+                bytes = &bytes[end + 7..];
+            }
+        }
+        heads
+    }
+
+    fn request() -> impl Strategy<Value = Vec<u8>> {
+        let header = ("[a-z][a-z-]{0,12}", "[ -~]{0,20}").prop_map(|(name, value)| format!("x-{name}: {value}\r\n"));
+        let body = prop_oneof![
+            Just(String::from("\r\n")),
+            "[A-Z \r\n:/]{1,60}".prop_map(|body| format!("Content-Length: {}\r\n\r\n{body}", body.len())),
+            prop::collection::vec("[A-Z \n:/]{1,40}", 1..4).prop_map(|chunks| {
+                let chunks: String = chunks.iter().map(|chunk| format!("{:x};n=\"v\"\r\n{chunk}\r\n", chunk.len())).collect();
+                format!("Transfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n")
+            }),
+        ];
+        ("[a-z0-9/]{0,20}", prop::collection::vec(header, 0..6), body)
+            .prop_map(|(path, headers, body)| format!("POST /{path} HTTP/1.1\r\nHost: a\r\n{}{body}", headers.concat()).into_bytes())
+    }
+
+    proptest! {
+        #[test]
+        fn valid_requests_pass_whole_and_end_where_hypers_parser_says(
+            requests in prop::collection::vec(request(), 1..5),
+            sizes in prop::collection::vec(1_usize..200, 1..8),
+        ) {
+            let bytes = requests.concat();
+            let (passed, refused, framing) = feed(&bytes, &sizes);
+            prop_assert_eq!(refused, None);
+            prop_assert_eq!(&passed, &bytes);
+            prop_assert_eq!(framing.expects(), Expects::Head);
+            prop_assert_eq!(heads_by_httparse(&bytes), requests.len());
+        }
+
+        #[test]
+        fn the_pieces_bytes_come_in_change_nothing(
+            requests in prop::collection::vec(request(), 1..3),
+            flip in any::<prop::sample::Index>(),
+            with in any::<u8>(),
+            sizes in prop::collection::vec(1_usize..50, 1..8),
+        ) {
+            let mut bytes = requests.concat();
+            let at = flip.index(bytes.len());
+            bytes[at] = with;
+            let (whole, refused_whole, _) = feed(&bytes, &[bytes.len()]);
+            let (pieces, refused_pieces, _) = feed(&bytes, &sizes);
+            // In pieces a rule may be seen to be broken before the line is whole, never later.
+            if refused_whole.is_some() {
+                prop_assert!(pieces.len() <= whole.len() || refused_pieces.is_some());
+            } else {
+                prop_assert_eq!(refused_pieces, None);
+                prop_assert_eq!(pieces, whole);
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..600), sizes in prop::collection::vec(1_usize..50, 1..5)) {
+            feed(&bytes, &sizes);
+            feed(&[b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", bytes.as_slice()].concat(), &sizes);
+        }
+    }
+}

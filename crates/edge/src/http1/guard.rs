@@ -129,7 +129,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
         buf.put_slice(&self.held[..take]);
         self.held.advance(take);
         self.ready -= take;
-        if self.held.is_empty() && self.held.capacity() > READ_SIZE {
+        if self.held.is_empty() {
+            // Rarely needed: not to be kept by every idle connection.
             self.held = BytesMut::new();
         }
     }

@@ -27,7 +27,7 @@ async fn is_limited(name: &str, frames: impl Iterator<Item = Vec<u8>>) -> Rig {
     };
     // What comes back is read, so that nobody waits for anybody.
     let drain = async {
-        let mut sink = [0; 16 * 1024];
+        let mut sink = vec![0; 16 * 1024];
         while matches!(tokio::io::AsyncReadExt::read(&mut read, &mut sink).await, Ok(1..)) {}
     };
     let ended = tokio::time::timeout(crate::rig::PATIENCE, async { tokio::join!(flood, drain) }).await;
