@@ -42,6 +42,9 @@ path = "/shared"
 upstream = "app"
 access = "public"
 limits = ["shared"]
+[limits.login]
+key = "ip"
+rate = "1000/s"
 [limits.closed]
 key = "ip"
 rate = "1000/s"
