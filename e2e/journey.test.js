@@ -1,19 +1,22 @@
 // The main job, as a person meets it: sign up, read the mail, come in, shop, be refused, look after one's devices, leave.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { PASSWORD, fillIn, launchBrowser, linkIn, mailTo, signIn, startDemo } from './demo.js';
 
 let demo;
 let browser;
 
 before(async () => {
-  [demo, browser] = await Promise.all([startDemo(), launchBrowser()]);
+  browser = await launchBrowser();
 });
-after(async () => {
-  await browser?.close();
-  const code = await demo?.stop();
-  assert.equal(code, 0, 'the demo ends well');
+after(() => browser?.close());
+// A demo for each test: its limits on signing in are the real ones.
+beforeEach(async () => {
+  demo = await startDemo();
+});
+afterEach(async () => {
+  assert.equal(await demo?.stop(), 0, 'the demo ends well');
 });
 
 for (const javaScriptEnabled of [true, false]) {

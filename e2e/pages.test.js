@@ -2,11 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
-import { after, before, test } from 'node:test';
+import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { launchBrowser, signIn, startDemo } from './demo.js';
 
 const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
-const OPEN = ['/', '/auth/login', '/auth/register', '/auth/forgot-password', '/auth/reset-password?token=x', '/auth/verify-email?token=x', '/auth/check-mail?for=verify', '/nowhere/at/all', '/problems/', '/dev/outbox'];
+const OPEN = ['/', '/auth/login', '/auth/register', '/auth/forgot-password', '/auth/reset-password?token=x', '/auth/verify-email?token=x', '/auth/check-mail?for=verify', '/auth/nowhere', '/problems/', '/dev/outbox'];
 const SIGNED_IN = ['/auth/account', '/auth/account/delete', '/admin', '/'];
 const PHONE = { width: 360, height: 640 };
 
@@ -14,12 +14,14 @@ let demo;
 let browser;
 
 before(async () => {
-  [demo, browser] = await Promise.all([startDemo(), launchBrowser()]);
+  browser = await launchBrowser();
 });
-after(async () => {
-  await browser?.close();
-  await demo?.stop();
+after(() => browser?.close());
+// A demo for each test: its limits on signing in are the real ones.
+beforeEach(async () => {
+  demo = await startDemo();
 });
+afterEach(() => demo?.stop());
 
 /** Violations of WCAG 2.2 A and AA, one line each. */
 async function violations(page) {
