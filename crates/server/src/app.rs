@@ -16,6 +16,7 @@ use crate::{
     components::{self, Product},
     config::Config,
     health::{self, Health},
+    outbox,
     private::TemporaryFolder,
     stack::{self, Stack},
     start,
@@ -25,7 +26,10 @@ use crate::{
 pub(crate) fn router(kit: &Kit, config: &Config, product: &mut Product, draining: CancellationToken) -> Router {
     let Parts { routes, document, checks } = assemble(std::mem::take(&mut product.components), config.server.public_url.as_str());
     let health = Health::new(kit.db.clone(), kit.backplane.clone(), kit.notify.clone(), checks, draining);
-    let routes = routes.merge(documentation(&document));
+    let mut routes = routes.merge(documentation(&document));
+    if config.notify.dev_outbox {
+        routes = routes.merge(outbox::routes(kit.notify.clone()));
+    }
     let site = Site::new(&config.web, config.server.public_url.as_str());
     let stack = Stack::new(stack::Inner {
         site,

@@ -118,7 +118,7 @@ async fn health(State(health): State<Health>) -> impl IntoResponse {
         database: if findings.database { "connected" } else { "disconnected" },
         redis,
         email_configured: health.0.notify.email_configured(),
-        sms_configured: false,
+        sms_configured: health.0.notify.sms_configured(),
     };
     (code, Json(view))
 }

@@ -8,6 +8,7 @@ mod demo;
 mod doors;
 mod health;
 mod live;
+mod outbox;
 mod private;
 mod serve;
 mod stack;
