@@ -159,7 +159,7 @@ fn while_nobody_can_tell_known_people_pass_and_others_are_told_to_come_back() {
         world.identity.away.store(true, Ordering::SeqCst);
         assert_eq!(world.get("/members", &[ANA]).await.status, 200);
         let seen = world.get("/members", &[ROOT]).await;
-        assert_eq!((seen.status, seen.text().as_str()), (503, "identity.unavailable"));
+        assert_eq!((seen.status, seen.text().as_str()), (503, "web.unavailable"));
         assert!(seen.header("retry-after").is_some());
         assert_eq!(world.get("/", &[ROOT]).await.status, 200, "public routes go on");
         let asked = world.identity.asked.load(Ordering::SeqCst);
