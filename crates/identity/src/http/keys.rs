@@ -33,7 +33,7 @@ struct Jwk {
 /// The public keys of tokens
 ///
 /// As a JSON Web Key Set. The next key is published long before it signs, so the answer may be kept for five minutes.
-#[utoipa::path(get, path = "/.well-known/jwks.json", tag = "identity", security(()), responses((status = 200, body = JwkSet)))]
+#[utoipa::path(get, path = "/.well-known/jwks.json", tag = "identity", security(()), responses((status = 200, body = JwkSet), baluarte_web::Problem))]
 pub(super) async fn list_keys(State(identity): State<Identity>) -> Response {
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "public, max-age=300")];
     (headers, identity.jwks()).into_response()

@@ -122,7 +122,10 @@ fn no_secret_is_ever_shown_not_even_in_a_finding() {
         .file("baluarte.toml", "[secrets]\nsecret_key = 123456789\n[database]\nurl = \"postgres://app:hunter2@db/shop\"\n")
         .env("SMTP_URL", "smtp://user:hunter3@mail:587");
     site.run(&["check"]).expect(2).says("secrets.secret_key: found a number, expected text").never_says("123456789");
-    let shown = Scratch::new().env("DATABASE_URL", "postgres://app:hunter2@db/shop").env("SMTP_URL", "smtp://user:hunter3@mail:587");
+    let shown = Scratch::new()
+        .env("DATABASE_URL", "postgres://app:hunter2@db/shop")
+        .env("EMAIL_FROM", "Shop <shop@example.com>")
+        .env("SMTP_URL", "smtp://user:hunter3@mail:587");
     shown.run(&["config", "show"]).expect(0).says("postgres://db/shop").says("smtp://mail:587").never_says("hunter");
     shown.run(&["config", "show", "--json"]).expect(0).never_says("hunter");
 }
