@@ -88,10 +88,13 @@ impl Limits {
     /// are refused as if the store were away.
     pub async fn check(&self, limits: &[LimitId], subject: &Subject<'_>) -> Verdict {
         match &self.0.backplane {
-            Backplane::Local(_) => match self.0.plan(limits, subject) {
-                Some(plan) => plan.verdict(&self.0.backplane.take_local(plan.wants())),
-                None => Verdict::StoreAway,
-            },
+            Backplane::Local(_) => {
+                let mut plan = Plan::empty();
+                if self.0.fill(&mut plan, limits, subject).is_none() {
+                    return Verdict::StoreAway;
+                }
+                plan.verdict(&self.0.backplane.take_local(plan.wants()))
+            }
             // Boxed: a request on a single replica does not carry this future's size.
             Backplane::Redis(_) => Box::pin(self.0.check_shared(limits, subject)).await,
         }
@@ -106,7 +109,10 @@ impl Limits {
 
 impl Inner {
     async fn check_shared(&self, limits: &[LimitId], subject: &Subject<'_>) -> Verdict {
-        let Some(plan) = self.plan(limits, subject) else { return Verdict::StoreAway };
+        let mut plan = Plan::empty();
+        if self.fill(&mut plan, limits, subject).is_none() {
+            return Verdict::StoreAway;
+        }
         if plan.len == 0 {
             return Verdict::Allowed(Fields::default());
         }
@@ -131,8 +137,8 @@ impl Inner {
         verdict
     }
 
-    fn plan<'a>(&'a self, limits: &[LimitId], subject: &Subject<'_>) -> Option<Plan<'a>> {
-        let mut plan = Plan::empty();
+    /// `None`: there is no room for all buckets. Filled in place: a plan is large, and this is done for every request.
+    fn fill<'a>(&'a self, plan: &mut Plan<'a>, limits: &[LimitId], subject: &Subject<'_>) -> Option<()> {
         // A digest is needed once for each kind of key, however many buckets use it.
         let mut digests = [None; KeyBy::COUNT];
         for id in limits {
@@ -153,7 +159,7 @@ impl Inner {
                 plan.push(limit, policy, advertised, Want { limit: &policy.name, subject: digest, quota, cost: 1 })?;
             }
         }
-        Some(plan)
+        Some(())
     }
 }
 

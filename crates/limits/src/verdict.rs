@@ -83,39 +83,64 @@ impl Fields {
     }
 }
 
-/// Writes both fields, one policy after the other.
+/// Writes both fields, one policy after the other, on the stack: this is done for every request.
 pub(crate) struct FieldsWriter {
-    policy: String,
-    limit: String,
+    policy: Line,
+    limit: Line,
 }
 
 impl FieldsWriter {
     pub(crate) fn new() -> Self {
-        // Room for two policies with usual names.
-        Self { policy: String::with_capacity(64), limit: String::with_capacity(64) }
+        Self { policy: Line::new(), limit: Line::new() }
     }
 
     /// `quoted`: the policy's name as a string of Structured Fields, with its quotes.
     pub(crate) fn push(&mut self, quoted: &str, quota: u64, window: u64, remaining: u64, seconds: u64) {
-        write(&mut self.policy, quoted, [(";q=", quota), (";w=", window)]);
-        write(&mut self.limit, quoted, [(";r=", remaining), (";t=", seconds)]);
+        self.policy.push(quoted, [(";q=", quota), (";w=", window)]);
+        self.limit.push(quoted, [(";r=", remaining), (";t=", seconds)]);
     }
 
     pub(crate) fn finish(self) -> Fields {
-        let value = |text: &str| HeaderValue::from_str(text).ok().filter(|_| !text.is_empty());
-        Fields { policy: value(&self.policy), limit: value(&self.limit) }
+        Fields { policy: self.policy.value(), limit: self.limit.value() }
     }
 }
 
-fn write(field: &mut String, quoted: &str, parameters: [(&str, u64); 2]) {
-    if !field.is_empty() {
-        field.push_str(", ");
+/// Room for as many policies as a request may have (8), each with the longest name (32 and the suffixes) and numbers.
+const LINE: usize = 1_024;
+
+struct Line {
+    bytes: [u8; LINE],
+    len: usize,
+}
+
+impl Line {
+    fn new() -> Self {
+        Self { bytes: [0; LINE], len: 0 }
     }
-    field.push_str(quoted);
-    let mut digits = itoa::Buffer::new();
-    for (name, number) in parameters {
-        field.push_str(name);
-        field.push_str(digits.format(number));
+
+    fn push(&mut self, quoted: &str, parameters: [(&str, u64); 2]) {
+        if self.len > 0 {
+            self.write(", ");
+        }
+        self.write(quoted);
+        let mut digits = itoa::Buffer::new();
+        for (name, number) in parameters {
+            self.write(name);
+            self.write(digits.format(number));
+        }
+    }
+
+    fn write(&mut self, text: &str) {
+        if let Some(room) = self.bytes.get_mut(self.len..self.len + text.len()) {
+            room.copy_from_slice(text.as_bytes());
+            self.len += text.len();
+        }
+    }
+
+    /// One allocation of the right size.
+    fn value(&self) -> Option<HeaderValue> {
+        let text = &self.bytes[..self.len];
+        if text.is_empty() { None } else { HeaderValue::from_bytes(text).ok() }
     }
 }
 
