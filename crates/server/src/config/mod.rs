@@ -301,6 +301,9 @@ impl Config {
         self.telemetry.validate(findings);
         self.web.validate(findings);
         baluarte_limits::validate(&self.limits, findings);
+        for (n, route) in self.gateway.routes.iter().enumerate() {
+            baluarte_limits::validate_together(&self.limits, &route.limits, &format!("gateway.routes[{n}].limits"), findings);
+        }
         self.gateway.validate(&KnownNames { limits: &limits, plans: &plans }, findings);
         self.billing.validate(findings);
         if !self.cluster.redis_url.is_empty() && self.database.is_sqlite() {
