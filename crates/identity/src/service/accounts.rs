@@ -140,12 +140,7 @@ impl Identity {
     /// Strangers cannot fill somebody's mailbox: so many an hour, and no word about it.
     pub(super) async fn may_mail(&self, tx: &Tx, kind: &str, address: &Email, now: Timestamp) -> Result<bool, DbError> {
         let key = throttle::mail_key(&self.inner.kit.secrets, kind, address.as_str());
-        let sent = store::throttles::find(tx, &key, now).await?;
-        if sent.count >= MAILS_PER_HOUR {
-            return Ok(false);
-        }
-        store::throttles::count(tx, &key, now.plus(HOUR), now).await?;
-        Ok(true)
+        Ok(store::throttles::count_in_window(tx, &key, now.plus(HOUR), now).await? <= MAILS_PER_HOUR)
     }
 
     /// Work that the caller does not wait for, so that its time tells nothing. Bounded: refuses when too much is under way.

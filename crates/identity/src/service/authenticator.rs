@@ -12,7 +12,10 @@ use std::{
 use baluarte_kernel::{AuthError, Authenticator, BoxFuture, Credential, Principal, SessionId, Timestamp, UpstreamIdentity};
 
 use super::Identity;
-use crate::{store, token::Issuer};
+use crate::{
+    store::{self, sessions::Live},
+    token::Issuer,
+};
 
 /// A cookie that was looked up is believed for so long before it is looked up again.
 const FRESH: Duration = Duration::from_secs(60);
@@ -82,7 +85,7 @@ impl Identity {
             return self.remembered(known, now);
         }
         match tokio::time::timeout(PATIENCE, store::sessions::find_by_cookie(self.inner.kit.db.read(), &hash)).await {
-            Ok(Ok(Some(live))) if live.is_alive(self.inner.config.session_idle.get(), now) => {
+            Ok(Ok(Some(live))) if self.is_in_use(&live, now) => {
                 let principal = Arc::new(live.principal(now.plus(FRESH).min(live.session.expires_at)));
                 // Ended between the read and here.
                 if self.inner.revoked.is_revoked(&principal) {
@@ -109,6 +112,11 @@ impl Identity {
                 self.remembered(known, now)
             }
         }
+    }
+
+    fn is_in_use(&self, live: &Live, now: Timestamp) -> bool {
+        let seen = self.inner.touched.last(live.session.id);
+        live.is_alive(self.inner.config.session_idle.get(), seen, now)
     }
 
     /// While the database is away, a session seen lately goes on for at most an access token's life.
@@ -185,6 +193,11 @@ impl Touched {
         if touched.len() < TOUCHED {
             touched.insert(id, at);
         }
+    }
+
+    /// What is not written down yet.
+    fn last(&self, id: SessionId) -> Option<Timestamp> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&id).copied()
     }
 
     pub(super) fn take(&self) -> Vec<(SessionId, Timestamp)> {

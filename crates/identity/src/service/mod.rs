@@ -120,6 +120,11 @@ impl Identity {
         self.inner.keys.load().jwks().to_owned()
     }
 
+    /// Answers whose mails are still being written; zero at rest.
+    pub fn unfinished(&self) -> usize {
+        AFTERWARDS - self.inner.afterwards.available_permits()
+    }
+
     pub(crate) fn kit(&self) -> &Kit {
         &self.inner.kit
     }

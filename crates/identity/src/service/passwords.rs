@@ -25,8 +25,11 @@ impl Identity {
     async fn mail_reset_link(&self, ctx: &Ctx, email: &Email) -> Result<(), IdentityError> {
         let tx = self.inner.kit.db.begin().await?;
         let Some(account) = store::users::find_user_by_email(&tx, email).await? else { return Ok(()) };
-        if account.user.disabled_at.is_some() || !self.may_mail(&tx, "forgot", email, ctx.now()).await? {
+        if account.user.disabled_at.is_some() {
             return Ok(());
+        }
+        if !self.may_mail(&tx, "forgot", email, ctx.now()).await? {
+            return Ok(tx.commit().await?);
         }
         let expires_at = ctx.now().plus(self.inner.config.reset_lifetime.get());
         let token = self.choose_password_link(&tx, &account, expires_at, ctx.now()).await?;

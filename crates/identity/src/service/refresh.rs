@@ -74,7 +74,7 @@ impl Identity {
         let found = store::sessions::find_by_id(self.inner.kit.db.read(), token.session_id).await?;
         let mut live = found.ok_or(IdentityError::RefreshInvalid)?;
         let state = live.refresh.take().ok_or(IdentityError::RefreshInvalid)?;
-        let good = token.matches(&self.inner.kit.secrets, &state.salt) && live.is_alive(self.inner.config.refresh_idle.get(), now);
+        let good = token.matches(&self.inner.kit.secrets, &state.salt) && live.is_alive(self.inner.config.refresh_idle.get(), None, now);
         if good { Ok((live, state)) } else { Err(IdentityError::RefreshInvalid) }
     }
 

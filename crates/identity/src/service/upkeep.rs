@@ -139,7 +139,9 @@ impl Identity {
     }
 
     /// Reads the keys again, makes the next one when its time has come, and forgets those whose tokens have expired.
-    pub(crate) async fn rotate_keys(&self) -> Result<(), IdentityError> {
+    ///
+    /// Done every half minute; public for the impatient.
+    pub async fn rotate_keys(&self) -> Result<(), IdentityError> {
         let kit = &self.inner.kit;
         let now = kit.clock.now();
         let keys = load_keys(kit).await?;

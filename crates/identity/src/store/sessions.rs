@@ -167,9 +167,10 @@ fn kind(text: &str) -> Result<SessionKind, DbError> {
 }
 
 impl Live {
-    /// Neither over nor unused for `idle`, and its owner may sign in.
-    pub(crate) fn is_alive(&self, idle: Duration, now: Timestamp) -> bool {
-        self.user.disabled_at.is_none() && now < self.session.expires_at && now < self.session.last_seen_at.plus(idle)
+    /// Neither over nor unused for `idle`, and its owner may sign in. `seen`: a last use that is not written down yet.
+    pub(crate) fn is_alive(&self, idle: Duration, seen: Option<Timestamp>, now: Timestamp) -> bool {
+        let last_seen_at = seen.map_or(self.session.last_seen_at, |seen| seen.max(self.session.last_seen_at));
+        self.user.disabled_at.is_none() && now < self.session.expires_at && now < last_seen_at.plus(idle)
     }
 
     pub(crate) fn principal(&self, expires_at: Timestamp) -> Principal {

@@ -28,7 +28,7 @@ pub(crate) async fn find(conn: &impl ConnectionTrait, key: &str, now: Timestamp)
     Ok(row.map(Count::from).unwrap_or_default())
 }
 
-/// Counts in one statement; a row that is over begins again.
+/// Counts in one statement; a row that is over begins again, and every count puts off when it is forgotten.
 const COUNT: &str = "INSERT INTO throttles (key, count, blocked_until, expires_at) VALUES ($1, 1, 0, $3)
     ON CONFLICT (key) DO UPDATE SET
         count = CASE WHEN throttles.expires_at > $2 THEN throttles.count + 1 ELSE 1 END,
@@ -38,8 +38,24 @@ const COUNT: &str = "INSERT INTO throttles (key, count, blocked_until, expires_a
 
 /// One more; what it comes to. Forgotten at `expires_at` unless counted again. The row stays locked for the transaction.
 pub(crate) async fn count(tx: &Tx, key: &str, expires_at: Timestamp, now: Timestamp) -> Result<Count, DbError> {
+    counted(tx, COUNT, key, expires_at, now).await
+}
+
+/// The same in a window that ends when it was going to end: whoever goes on counting does not hold it open.
+const COUNT_IN_WINDOW: &str = "INSERT INTO throttles (key, count, blocked_until, expires_at) VALUES ($1, 1, 0, $3)
+    ON CONFLICT (key) DO UPDATE SET
+        count = CASE WHEN throttles.expires_at > $2 THEN throttles.count + 1 ELSE 1 END,
+        expires_at = CASE WHEN throttles.expires_at > $2 THEN throttles.expires_at ELSE excluded.expires_at END
+    RETURNING count, blocked_until";
+
+/// One more in the window that is open, or the first of one that ends at `expires_at`; how many that makes.
+pub(crate) async fn count_in_window(tx: &Tx, key: &str, expires_at: Timestamp, now: Timestamp) -> Result<u32, DbError> {
+    Ok(counted(tx, COUNT_IN_WINDOW, key, expires_at, now).await?.count)
+}
+
+async fn counted(tx: &Tx, text: &str, key: &str, expires_at: Timestamp, now: Timestamp) -> Result<Count, DbError> {
     let values = [key.into(), now.micros().into(), expires_at.micros().into()];
-    let row = Row::find_by_statement(sql(tx, COUNT, values)).one(tx).await?;
+    let row = Row::find_by_statement(sql(tx, text, values)).one(tx).await?;
     row.map(Count::from).ok_or(DbError::NotFound)
 }
 

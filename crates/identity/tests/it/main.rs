@@ -1,0 +1,15 @@
+//! Everything identity promises, on both databases: over its API and through its service.
+
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
+
+mod accounts;
+mod administration;
+mod app;
+mod leaks;
+mod outage;
+mod passwords;
+mod refresh;
+mod revocation;
+mod sign_in;
+mod throttling;
+mod tokens;
