@@ -1,6 +1,11 @@
 //! The gateway on one core: from a request's head to its answer, deciding from memory.
 
-use std::{cell::RefCell, rc::Rc, sync::Arc, time::Instant};
+use std::{
+    cell::RefCell,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use baluarte_kernel::{AuthError, RequestMeta};
 use baluarte_limits::{Fields, Subject};
@@ -13,6 +18,7 @@ use crate::{
     Gateway,
     access::{Access, Denied},
     credentials::{Credentials, Known, Presented},
+    guesses::Guesses,
     http as refusals,
     path::Readings,
     problems, sign_in,
@@ -34,6 +40,7 @@ pub struct GatewayCore(Rc<Core>);
 struct Core {
     gateway: Gateway,
     credentials: Rc<Credentials>,
+    guesses: Guesses,
     local: RefCell<Rc<Local>>,
 }
 
@@ -52,8 +59,17 @@ struct Caller {
     bearer_is_ours: bool,
     /// There is a credential, but nobody can tell whose.
     unavailable: bool,
+    /// There is a credential, but this client has guessed too often to have it looked at before this time has passed.
+    guessing: Option<Duration>,
     /// The session cookie was not used because another site may have made the request.
     cross_origin: Option<Box<Problem>>,
+}
+
+/// Why a credential identifies nobody.
+enum Unverified {
+    Auth(AuthError),
+    /// The client has sent too many that are not valid; how long it has to wait.
+    Guessing(Duration),
 }
 
 impl GatewayCore {
@@ -62,7 +78,7 @@ impl GatewayCore {
         let credentials =
             Credentials::new(Arc::clone(&parts.authenticator), Arc::clone(&parts.entitlements), parts.tasks.clone(), parts.clock.clone());
         let local = Rc::new(Local::new(gateway.0.snapshot.load_full(), None, &gateway));
-        Self(Rc::new(Core { gateway, credentials, local: RefCell::new(local) }))
+        Self(Rc::new(Core { gateway, credentials, guesses: Guesses::default(), local: RefCell::new(local) }))
     }
 
     /// Answers everything that is not Baluarte's own surface. A refusal carries a `web::Problem` in the extensions.
@@ -171,9 +187,10 @@ impl Core {
         let mut caller = Caller::default();
         let headers = request.headers();
         if let Some(token) = sign_in::bearer(headers) {
-            let outcome = self.verify(Presented::Bearer(token)).await;
+            let outcome = self.verify(Presented::Bearer(token), meta).await;
             // A token that we never issued is the app's own, and goes on to it.
-            caller.bearer_is_ours = !matches!(outcome, Err(AuthError::Invalid)) || token.starts_with("blt_");
+            caller.bearer_is_ours =
+                !matches!(outcome, Err(Unverified::Auth(AuthError::Invalid) | Unverified::Guessing(_))) || token.starts_with("blt_");
             caller.take(outcome);
         }
         if caller.known.is_none()
@@ -181,7 +198,7 @@ impl Core {
         {
             let (scheme, host) = sign_in::own_origin(meta);
             match sign_in::cookie_may_act(headers, request.method(), scheme, host) {
-                Ok(()) => caller.take(self.verify(Presented::Cookie(session)).await),
+                Ok(()) => caller.take(self.verify(Presented::Cookie(session), meta).await),
                 Err(problem) if route.access != Access::Public => caller.cross_origin = Some(Box::new(problem)),
                 Err(_) => {}
             }
@@ -189,11 +206,17 @@ impl Core {
         caller
     }
 
-    async fn verify(&self, presented: Presented<'_>) -> Result<Rc<Known>, AuthError> {
-        match self.credentials.recall(presented, self.gateway.0.parts.clock.now()) {
-            Some(outcome) => outcome,
-            None => self.credentials.check(presented).await,
+    async fn verify(&self, presented: Presented<'_>, meta: &RequestMeta) -> Result<Rc<Known>, Unverified> {
+        let now = self.gateway.0.parts.clock.now();
+        if let Some(outcome) = self.credentials.recall(presented, now) {
+            return outcome.map_err(Unverified::Auth);
         }
+        self.guesses.check(meta.client_ip, now).map_err(Unverified::Guessing)?;
+        let outcome = self.credentials.check(presented).await;
+        if matches!(outcome, Err(AuthError::Invalid)) {
+            self.guesses.failed(meta.client_ip, now);
+        }
+        outcome.map_err(Unverified::Auth)
     }
 
     fn deny(
@@ -211,6 +234,9 @@ impl Core {
         }
         if caller.unavailable {
             return Err(Box::new(sign_in::unavailable()));
+        }
+        if let Some(wait) = caller.guessing {
+            return Err(Box::new(Problem::of(&baluarte_limits::EXCEEDED).retry_after(wait)));
         }
         if !sign_in::is_navigation(request.headers(), request.method()) {
             return Err(Box::new(sign_in::refusal(denied)));
@@ -261,11 +287,12 @@ impl Core {
 }
 
 impl Caller {
-    fn take(&mut self, outcome: Result<Rc<Known>, AuthError>) {
+    fn take(&mut self, outcome: Result<Rc<Known>, Unverified>) {
         match outcome {
             Ok(known) => self.known = Some(known),
-            Err(AuthError::Unavailable) => self.unavailable = true,
-            Err(AuthError::Invalid | AuthError::Revoked) => {}
+            Err(Unverified::Auth(AuthError::Unavailable)) => self.unavailable = true,
+            Err(Unverified::Auth(AuthError::Invalid | AuthError::Revoked)) => {}
+            Err(Unverified::Guessing(wait)) => self.guessing = Some(wait),
         }
     }
 }

@@ -4,6 +4,7 @@ mod access;
 mod config;
 mod core;
 mod credentials;
+mod guesses;
 mod http;
 mod path;
 pub mod problems;

@@ -196,6 +196,21 @@ fn another_site_cannot_act_with_the_cookie() {
 }
 
 #[test]
+fn guessing_tokens_soon_asks_nobody() {
+    run(|control| async move {
+        let world = world(control, CONFIG).await;
+        assert_eq!(world.get("/members", &[ANA]).await.status, 200);
+        let mut refused = 0;
+        for n in 0..100 {
+            let seen = world.get("/members", &[&format!("authorization: Bearer guess-{n}")]).await;
+            refused += usize::from(seen.status == 429 && seen.header("retry-after").is_some());
+        }
+        assert!(refused >= 40 && world.identity.asked.load(Ordering::SeqCst) <= 61, "{refused} refused");
+        assert_eq!(world.get("/members", &[ANA]).await.status, 200, "known people behind the same address go on");
+    });
+}
+
+#[test]
 fn a_token_in_the_address_is_no_credential() {
     run(|control| async move {
         let world = world(control, CONFIG).await;
