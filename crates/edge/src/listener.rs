@@ -16,6 +16,8 @@ use crate::EdgeError;
 
 /// Connections that the kernel keeps until a core takes them.
 const BACKLOG: i32 = 4_096;
+/// A browser has six connections to a host; a house full of people rarely more than this.
+pub(crate) const CROWD: usize = 64;
 
 /// Binds `count` listeners to one address; the kernel spreads connections over them. Gives the address with its real port.
 pub(crate) fn bind(address: SocketAddr, count: usize) -> Result<(SocketAddr, Vec<std::net::TcpListener>), EdgeError> {
@@ -100,6 +102,11 @@ impl Admission {
                 clients.remove(&client);
             }
         }
+    }
+
+    /// The client has so many connections that it may not leave them idle for long.
+    pub(crate) fn is_crowding(&self, place: Place) -> bool {
+        place.client.is_some_and(|client| self.clients().get(&client).is_some_and(|count| *count > CROWD))
     }
 
     pub(crate) fn open(&self) -> usize {

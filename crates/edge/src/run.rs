@@ -32,6 +32,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const STOP_LOOK: Duration = Duration::from_millis(20);
 /// For connections that are no longer HTTP: whoever serves them says goodbye.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// How long sent bytes may stay unacknowledged. Longer than a phone's way through a tunnel.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 const OVERLOADED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nretry-after: 5\r\nconnection: close\r\n\r\n";
 
 /// What every core is made from.
@@ -147,7 +149,9 @@ fn admit<D: Door>(core: &Rc<Core>, door: &Rc<D>, admission: &Arc<Admission>, soc
     };
     // Answers are written whole: waiting for more would only delay them.
     let _ = socket.set_nodelay(true);
+    // Clients that vanished, or whose window stays shut, are given up by the kernel even when nothing is being written.
     let _ = SockRef::from(&socket).set_keepalive(true);
+    let _ = SockRef::from(&socket).set_tcp_user_timeout(Some(UNACKNOWLEDGED));
     let (slot, wire) = core.wires.add(place);
     let (core, door) = (Rc::clone(core), Rc::clone(door));
     tokio::task::spawn_local(async move {

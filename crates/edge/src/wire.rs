@@ -433,6 +433,10 @@ impl Wires {
         match wire.phase() {
             Phase::Head if since > patience.head => Some(Order::HeadTimeout),
             Phase::Idle if !answering && since > patience.idle => Some(Order::Finish),
+            // Who reads an answer slowly, or not at all, looks the same as who is idle: what counts is how often.
+            Phase::Idle if !answering && since > patience.head && since % 4 == 0 && self.admission.is_crowding(wire.place) => {
+                Some(Order::Finish)
+            }
             Phase::Body if since > patience.body => Some(Order::BodyTimeout),
             Phase::Body => {
                 let waited = wire.body_waited.load(Relaxed).saturating_add(since);

@@ -144,3 +144,22 @@ async fn every_core_serves() {
     }
     rig.edge.stop().await;
 }
+
+#[tokio::test]
+async fn a_client_with_many_connections_may_not_leave_them_idle_for_long() {
+    let config = EdgeConfig { header_timeout: Period::from_millis(300), idle_timeout: Period::from_secs(75), ..config() };
+    let rig = Rig::with(options(), config);
+    let mut streams = Vec::new();
+    for _ in 0..80 {
+        let mut stream = rig.connect().await;
+        stream.write_all(b"GET /ignore-body HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("sent");
+        assert_eq!(statuses(&read_until(&mut stream, "ignored").await), [200]);
+        streams.push(stream);
+    }
+    let thinned = async {
+        while rig.edge.connections() > 64 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, thinned).await.expect("the crowd is thinned out");
+}
