@@ -99,7 +99,7 @@ impl ConfigCommand {
 
 fn show(global: &Global, json: bool) -> Result<(), Failure> {
     let loaded = global.load()?;
-    let values = config::effective(&loaded, &Schema::of::<Config>());
+    let values = config::effective(&loaded);
     if json {
         let text = serde_json::to_string_pretty(&values).map_err(Failure::failed)?;
         return print(&format!("{text}\n"));

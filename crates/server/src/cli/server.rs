@@ -87,7 +87,7 @@ impl Healthcheck {
     pub(super) fn run(self, global: &Global) -> Result<(), Failure> {
         let config = global.load()?.config;
         let address = local(config.server.listen.0);
-        let host = if config.server.own_host.is_empty() { address.to_string() } else { config.server.own_host.clone() };
+        let host = if config.server.own_host.is_empty() { address.to_string() } else { config.server.own_host };
         let status = ask(address, &host).map_err(|err| Failure::Failed(format!("no answer from {address}: {err}")))?;
         if status.starts_with("HTTP/1.1 200") {
             return Ok(());

@@ -4,7 +4,7 @@ use baluarte_kernel::Secret;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Loaded, Origin, Schema, tree::Path};
+use super::{Loaded, Origin, tree::Path};
 
 /// One effective value.
 #[derive(Debug, Serialize)]
@@ -15,7 +15,7 @@ pub struct Effective {
 }
 
 /// All values, in the order of the sections.
-pub fn effective(loaded: &Loaded, schema: &Schema) -> Vec<Effective> {
+pub fn effective(loaded: &Loaded) -> Vec<Effective> {
     let mut tree = serde_json::to_value(&loaded.config).unwrap_or_default();
     // The addresses of databases say where they are; what lets somebody in is taken out.
     for (section, key, url) in [
@@ -28,20 +28,20 @@ pub fn effective(loaded: &Loaded, schema: &Schema) -> Vec<Effective> {
         }
     }
     let mut out = Vec::new();
-    collect(loaded, schema, &tree, &Path::default(), &mut out);
+    collect(loaded, &tree, &Path::default(), &mut out);
     out
 }
 
-fn collect(loaded: &Loaded, schema: &Schema, value: &Value, at: &Path, out: &mut Vec<Effective>) {
+fn collect(loaded: &Loaded, value: &Value, at: &Path, out: &mut Vec<Effective>) {
     match value {
         Value::Object(map) if !map.is_empty() => {
             for (key, value) in map {
-                collect(loaded, schema, value, &at.key(key), out);
+                collect(loaded, value, &at.key(key), out);
             }
         }
         Value::Array(items) if items.iter().any(Value::is_object) => {
             for (index, item) in items.iter().enumerate() {
-                collect(loaded, schema, item, &at.index(index), out);
+                collect(loaded, item, &at.index(index), out);
             }
         }
         // Nothing set, nothing to show.

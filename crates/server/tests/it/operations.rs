@@ -63,7 +63,7 @@ async fn an_operation_is_closed_unless_it_is_listed_as_public() {
             unknown.remove(&name);
             continue;
         }
-        let filled = path.replace('{', "").replace('}', "");
+        let filled = path.replace(['{', '}'], "");
         let method: Method = method.parse().expect("a method of the document");
         let answer = app.client().send(method, &filled, |request| request.header("content-type", "application/json").body("{}")).await;
         assert_eq!(answer.status, 401, "{name} answers {} to somebody without a credential: {}", answer.status, answer.text());

@@ -8,48 +8,48 @@ use std::{
 };
 
 /// An empty folder with an empty environment; removed with this value.
-pub struct Scratch {
+pub(crate) struct Scratch {
     folder: PathBuf,
     environment: Vec<(String, String)>,
 }
 
 /// What a command printed and how it ended.
 #[derive(Debug)]
-pub struct Ran {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Scratch {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = std::env::temp_dir().join(format!("baluarte-scratch-{:016x}", rand::random::<u64>()));
         fs::create_dir_all(&folder).expect("the temporary folder is writable");
         Self { folder, environment: Vec::new() }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
     /// Writes a file that only its owner reads.
-    pub fn file(self, name: &str, text: &str) -> Self {
+    pub(crate) fn file(self, name: &str, text: &str) -> Self {
         use std::os::unix::fs::PermissionsExt as _;
         fs::write(self.path(name), text).expect("our own folder is writable");
         fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o600)).expect("our own file");
         self
     }
 
-    pub fn env(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    pub fn run(&self, args: &[&str]) -> Ran {
+    pub(crate) fn run(&self, args: &[&str]) -> Ran {
         self.run_with_input(args, "")
     }
 
-    pub fn run_with_input(&self, args: &[&str], input: &str) -> Ran {
+    pub(crate) fn run_with_input(&self, args: &[&str], input: &str) -> Ran {
         let mut child = Command::new(Path::new(env!("CARGO_BIN_EXE_baluarte")))
             .args(args)
             .current_dir(&self.folder)
@@ -80,19 +80,19 @@ impl Drop for Scratch {
 
 impl Ran {
     #[track_caller]
-    pub fn expect(self, code: i32) -> Self {
+    pub(crate) fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, code, "--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
         self
     }
 
     #[track_caller]
-    pub fn says(self, what: &str) -> Self {
+    pub(crate) fn says(self, what: &str) -> Self {
         assert!(self.stdout.contains(what) || self.stderr.contains(what), "never said {what:?}:\n{}\n{}", self.stdout, self.stderr);
         self
     }
 
     #[track_caller]
-    pub fn never_says(self, what: &str) -> Self {
+    pub(crate) fn never_says(self, what: &str) -> Self {
         assert!(!self.stdout.contains(what) && !self.stderr.contains(what), "said {what:?}:\n{}\n{}", self.stdout, self.stderr);
         self
     }
