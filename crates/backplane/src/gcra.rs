@@ -4,6 +4,9 @@
 //! missing until then is its *debt*. A unit costs `interval`; the debt may not exceed `interval × burst`. There is
 //! nothing to refill and nothing to count, so the decision takes constant time and a full bucket needs no memory.
 //!
+//! When the clock is set back, a bucket that is not full keeps what it owes, up to one filling. One that was full before may
+//! still be remembered (Redis keeps it ten seconds) or be forgotten already (memory); either is right: its time had passed.
+//!
 //! `gcra.lua` computes the same debts with the same integers: every value stays below 2^53, where the floating-point
 //! numbers of Lua are exact (microseconds since 1970 reach 2^53 in the year 2255; spans are at most ten years).
 
