@@ -7,6 +7,7 @@ mod administration;
 mod app;
 mod leaks;
 mod outage;
+mod pages;
 mod passwords;
 mod refresh;
 mod revocation;
