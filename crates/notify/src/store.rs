@@ -126,3 +126,61 @@ pub(crate) async fn prune(db: &Db, before: Timestamp, piece: u32) -> Result<u64,
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use baluarte_db::sea_orm::ConnectionTrait as _;
+    use baluarte_kernel::{Ctx, Locale, Secret};
+    use baluarte_secrets::Secrets;
+    use baluarte_testkit::each_backend;
+    use futures::FutureExt as _;
+
+    use super::*;
+    use crate::{MIGRATIONS, Notify, NotifyConfig};
+
+    const LEASE: Duration = Duration::from_secs(60);
+
+    fn mail(now: Timestamp) -> Message {
+        Message {
+            channel: Channel::Email,
+            to: "zoe@example.com".into(),
+            locale: Locale::En,
+            subject: "s".into(),
+            text: "t".into(),
+            html: None,
+            kind: "test.mail",
+            useful_until: now.plus(LEASE * 100),
+        }
+    }
+
+    each_backend! {
+        async fn who_lost_the_lease_no_longer_writes_the_outcome(test: TestDb) {
+            let db = test.open(&[MIGRATIONS]).await;
+            let now = test.clock.now();
+            let tx = db.begin().await.unwrap();
+            insert(&tx, MessageId::generate(), &mail(now), "sealed".into(), "waiting", now).await.unwrap();
+            tx.commit().await.unwrap();
+            let slow = claim(&db, now, LEASE, 1).await.unwrap().remove(0);
+            assert!(claim(&db, now, LEASE, 1).await.unwrap().is_empty());
+            let quick = claim(&db, now.plus(LEASE), LEASE, 1).await.unwrap().remove(0);
+            assert_eq!(quick.attempts, 2);
+            for late in [Outcome::Failed("late".into()), Outcome::Retry { at: now, error: "late".into() }] {
+                finish(&db, &slow, &late, false).await.unwrap();
+            }
+            finish(&db, &quick, &Outcome::Sent, false).await.unwrap();
+            let row = db.read().query_one_raw(sql(db.read(), "SELECT state, last_error FROM messages", [])).await.unwrap().unwrap();
+            let stored: (String, Option<String>) = (row.try_get_by_index(0).unwrap(), row.try_get_by_index(1).unwrap());
+            assert_eq!(stored, ("sent".to_owned(), None));
+        }
+
+        async fn the_loop_is_woken_by_the_commit_and_not_before(test: TestDb) {
+            let db = test.open(&[MIGRATIONS]).await;
+            let notify = Notify::new(&NotifyConfig::default(), db.clone(), Secrets::new(&Secret::new("k"), &Secret::new("s"))).unwrap();
+            let tx = db.begin().await.unwrap();
+            notify.send(&Ctx::system(test.clock.clone()), &tx, mail(test.clock.now())).await.unwrap();
+            assert!(notify.inner.wake.notified().now_or_never().is_none());
+            tx.commit().await.unwrap();
+            assert!(notify.inner.wake.notified().now_or_never().is_some());
+        }
+    }
+}

@@ -119,11 +119,13 @@ each_backend! {
     }
 
     async fn four_hundred_read_then_write_transactions_at_once_lose_no_update(test: TestDb) {
-        let db = test.open(&[NOTES]).await;
-        insert(&db, 1, "one").await.unwrap();
+        // Two, as a server and an operator's command have: each queues its own writers, the file those of both.
+        let both = [test.open(&[NOTES]).await, test.open(&[NOTES]).await];
+        let db = &both[0];
+        insert(db, 1, "one").await.unwrap();
         let mut all = tokio::task::JoinSet::new();
-        for _ in 0..400 {
-            let db = db.clone();
+        for n in 0..400 {
+            let db = both[n % 2].clone();
             all.spawn(async move {
                 let tx = db.begin().await?;
                 // The lock on PostgreSQL is the statement's, on SQLite the transaction's.

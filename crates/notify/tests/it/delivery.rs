@@ -109,6 +109,23 @@ each_backend! {
         assert!(server.is_empty());
     }
 
+    async fn a_message_that_somebody_is_delivering_is_nobody_elses_until_the_lease_ends(test: TestDb) {
+        let (db, mut server) = (test.open(ALL).await, SmtpServer::start(&[""]).await);
+        let (slow, other) = (notify(&db, &by_smtp(server.port)), notify(&db, &by_smtp(server.port)));
+        send(&slow, &db, &test.clock, mail(&test.clock, "zoe@example.com")).await;
+        let clock = test.clock.clone();
+        let stuck = tokio::spawn(async move { slow.deliver_due(&clock).await });
+        while server.offers() == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(other.deliver_due(&test.clock).await.unwrap(), 0);
+        test.clock.advance(Duration::from_secs(120));
+        assert_eq!(other.deliver_due(&test.clock).await.unwrap(), 1);
+        server.next().await;
+        assert_eq!(stored::<i64>(&db, "attempts").await, 2);
+        stuck.abort();
+    }
+
     async fn what_a_dead_replica_had_taken_is_delivered_by_another(test: TestDb) {
         let (db, mut server) = (test.open(ALL).await, SmtpServer::start(&[]).await);
         let notify = notify(&db, &by_smtp(server.port));
@@ -124,7 +141,7 @@ each_backend! {
         server.next().await;
     }
 
-    async fn the_loop_wakes_with_the_commit_and_stops_when_told(test: TestDb) {
+    async fn the_loop_delivers_until_it_is_told_to_stop(test: TestDb) {
         let (db, mut server) = (test.open(ALL).await, SmtpServer::start(&[]).await);
         let notify = notify(&db, &by_smtp(server.port));
         let stopping = CancellationToken::new();
