@@ -51,8 +51,9 @@ pub enum IdentityError {
     BadCursor(#[from] baluarte_kernel::BadCursor),
     #[error(transparent)]
     Forbidden(#[from] baluarte_kernel::Forbidden),
-    #[error("signing keys: {0}")]
-    SigningKeys(String),
+    /// Nobody's request is to blame: a signing key or a thread could not be made.
+    #[error("{0}")]
+    Internal(String),
     #[error("identity storage")]
     Storage(#[from] DbError),
 }

@@ -115,7 +115,7 @@ impl From<IdentityError> for Problem {
             IdentityError::LastAdmin => Self::of(&LAST_ADMIN),
             IdentityError::BadCursor(bad) => Self::of(&INVALID_FIELDS).field("cursor", bad.to_string()),
             IdentityError::Forbidden(denied) => Self::forbidden(&denied),
-            IdentityError::SigningKeys(_) => Self::internal(&err),
+            IdentityError::Internal(_) => Self::internal(&err),
             IdentityError::Storage(DbError::Unavailable(_)) => Self::of(&UNAVAILABLE).retry_after(Duration::from_secs(5)),
             IdentityError::Storage(_) => Self::internal(&err),
         }

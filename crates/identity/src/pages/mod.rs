@@ -145,7 +145,7 @@ fn alert(t: &'static Words, err: &IdentityError) -> Option<(StatusCode, String)>
         | IdentityError::SessionNotFound
         | IdentityError::BadCursor(_)
         | IdentityError::Forbidden(_)
-        | IdentityError::SigningKeys(_)
+        | IdentityError::Internal(_)
         | IdentityError::Storage(_) => None,
     }
 }

@@ -221,6 +221,23 @@ mod tests {
         PasswordPool::start(&config).unwrap()
     }
 
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn hashing_runs_at_the_lowest_priority() {
+        let pool = pool(1, "", 2);
+        pool.hash(&Secret::new("correct horse")).await.unwrap();
+        let nice = |task: &std::path::Path| -> Option<String> {
+            let comm = std::fs::read_to_string(task.join("comm")).ok()?;
+            let stat = std::fs::read_to_string(task.join("stat")).ok()?;
+            // The 19th field; the second one, the name, ends with the last parenthesis.
+            comm.starts_with("password-")
+                .then(|| stat.rsplit_once(") ").map_or("", |(_, rest)| rest).split(' ').nth(16).unwrap_or("").to_owned())
+        };
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+        let found: Vec<_> = tasks.filter_map(|task| nice(&task.ok()?.path())).collect();
+        assert!(found.iter().any(|nice| nice == "19"), "{found:?}");
+    }
+
     #[tokio::test]
     async fn only_the_right_password_verifies() {
         let pool = pool(1, "", 2);

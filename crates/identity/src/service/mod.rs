@@ -69,7 +69,10 @@ impl Identity {
     pub async fn start(kit: &Kit, config: &IdentityConfig, entitlements: Arc<dyn Entitlements>) -> Result<Self, IdentityError> {
         let audience = if config.audience.is_empty() { &*kit.public_url } else { &config.audience };
         let keys = upkeep::load_keys(kit).await?;
-        let passwords = PasswordPool::start(config).map_err(|_| IdentityError::Busy)?;
+        if keys.sealed_otherwise() > 0 {
+            tracing::warn!(target: "identity", keys = keys.sealed_otherwise(), "signing keys are sealed with another SECRET_KEY: they only verify");
+        }
+        let passwords = PasswordPool::start(config).map_err(|err| IdentityError::Internal(format!("threads for passwords: {err}")))?;
         let inner = Inner {
             issuer: Issuer::new(&kit.public_url, audience, config.access_token_lifetime.get()),
             keys: ArcSwap::from_pointee(keys),

@@ -22,6 +22,8 @@ const POLL: Duration = Duration::from_millis(500);
 /// How far back each question reaches: longer than a commit takes and clocks differ.
 const OVERLAP: Duration = Duration::from_secs(10);
 const TIDY: Duration = Duration::from_secs(30);
+/// Pieces in which sessions that are over are removed each time, so that nobody waits long for SQLite's one writer.
+const SWEEPS: usize = 20;
 
 impl Identity {
     /// Reads what is revoked and starts the background work; it ends when the server stops.
@@ -128,8 +130,15 @@ impl Identity {
     /// Removes rows that nobody can use any more. Whatever is left for the next time does no harm.
     async fn sweep(&self) -> Result<(), IdentityError> {
         let now = self.inner.kit.clock.now();
+        for _ in 0..SWEEPS {
+            let tx = self.inner.kit.db.begin().await?;
+            let swept = store::sessions::sweep(&tx, self.idle_since(now), now).await?;
+            tx.commit().await?;
+            if swept == 0 {
+                break;
+            }
+        }
         let tx = self.inner.kit.db.begin().await?;
-        store::sessions::sweep(&tx, self.idle_since(now), now).await?;
         store::revocations::sweep(&tx, now).await?;
         store::links::sweep(&tx, now).await?;
         store::throttles::sweep(&tx, now).await?;
@@ -196,5 +205,7 @@ pub(super) async fn load_keys(kit: &Kit) -> Result<Keyring, IdentityError> {
         }
         tx.commit().await?;
     }
-    Err(IdentityError::SigningKeys("replicas with different values of SECRET_KEY are making them".to_owned()))
+    Err(IdentityError::Internal(
+        "replicas with different values of SECRET_KEY are making signing keys: give all of them the same".to_owned(),
+    ))
 }

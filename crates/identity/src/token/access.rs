@@ -93,11 +93,15 @@ impl Issuer {
             name: token.user.name.to_string(),
             email: token.user.email.to_string(),
             iat,
-            exp: iat.saturating_add(i64::try_from(self.lifetime.as_secs()).unwrap_or(i64::MAX)),
+            exp: self.expiry(iat),
             jti: format!("{}.{}", token.session_id, token.seq),
             epoch: token.epoch,
         };
         Secret::new(keys.sign(ACCESS_TYPE, &claims, now))
+    }
+
+    fn expiry(&self, iat: i64) -> i64 {
+        iat.saturating_add(i64::try_from(self.lifetime.as_secs()).unwrap_or(i64::MAX))
     }
 
     /// The key a token claims to be signed with; `None` when it is not a token at all.
@@ -114,10 +118,12 @@ impl Issuer {
         let data = jsonwebtoken::decode::<AccessClaims>(token, key, &self.validation).ok()?;
         // RFC 8725, 3.11; RFC 7515, 4.1.11: we understand no extension.
         let plain = data.header.crit.is_none() && data.header.zip.is_none();
-        if data.header.typ.as_deref() != Some(ACCESS_TYPE) || !plain || data.claims.exp <= now.unix_seconds() {
+        let claims = data.claims;
+        // A lifetime that was configured shorter since also holds for the tokens that are out: revocations are kept no longer.
+        let expires_at = claims.exp.min(self.expiry(claims.iat));
+        if data.header.typ.as_deref() != Some(ACCESS_TYPE) || !plain || expires_at <= now.unix_seconds() {
             return None;
         }
-        let claims = data.claims;
         Some(Principal {
             user_id: claims.sub,
             email: claims.email,
@@ -128,7 +134,7 @@ impl Issuer {
             credential: CredentialKind::AccessToken,
             issued_at: Timestamp::from_unix_seconds(claims.iat),
             epoch: claims.epoch,
-            expires_at: Timestamp::from_unix_seconds(claims.exp),
+            expires_at: Timestamp::from_unix_seconds(expires_at),
         })
     }
 
@@ -202,6 +208,15 @@ mod tests {
     fn token(keys: &Keyring, user: &User) -> String {
         let token = AccessToken { user, epoch: 3, session_id: SessionId::generate(), seq: 0, issued_at: now() };
         issuer().access_token(keys, &token, now()).expose().to_owned()
+    }
+
+    #[test]
+    fn a_lifetime_made_shorter_holds_for_the_tokens_that_are_out() {
+        let keys = ring(&[key(1, now())]);
+        let token = token(&keys, &user());
+        let shorter = Issuer::new("https://shop.example", "https://shop.example", Duration::from_secs(60));
+        assert!(shorter.verify(&keys, &token, now().plus(Duration::from_secs(59))).is_some());
+        assert!(shorter.verify(&keys, &token, now().plus(Duration::from_secs(60))).is_none());
     }
 
     fn with_header(token: &str, header: &str) -> String {

@@ -68,7 +68,7 @@ pub(crate) struct Plan {
 
 impl StoredKey {
     pub(crate) fn generate(new: NewKey, secrets: &Secrets, now: Timestamp) -> Result<Self, IdentityError> {
-        let failed = |_| IdentityError::SigningKeys("an Ed25519 key could not be made".to_owned());
+        let failed = |_| IdentityError::Internal("an Ed25519 key could not be made".to_owned());
         let pair = Ed25519KeyPair::generate().map_err(failed)?;
         // Version 1 of PKCS#8: the only one that every reader of Ed25519 keys takes.
         let private: Pkcs8V1Der<'_> = pair.as_der().map_err(failed)?;
@@ -101,9 +101,6 @@ impl Keyring {
                 continue;
             };
             let private = secrets.open(SEALED_AS, &row.private_key).ok().and_then(|der| Ed25519KeyPair::from_pkcs8(&der).ok());
-            if private.is_none() {
-                tracing::warn!(target: "identity", kid = row.kid, "a signing key is sealed with another SECRET_KEY: it only verifies");
-            }
             keys.push(Key { kid: row.kid.clone(), generation: row.generation, active_from: row.active_from, public, private });
         }
         if keys.iter().all(|key| key.private.is_none()) {
@@ -138,6 +135,11 @@ impl Keyring {
 
     pub(crate) fn verifier(&self, kid: &str) -> Option<&DecodingKey> {
         self.keys.iter().find(|key| key.kid == kid).map(|key| &key.public)
+    }
+
+    /// How many only verify: they were sealed with another SECRET_KEY.
+    pub(crate) fn sealed_otherwise(&self) -> usize {
+        self.keys.iter().filter(|key| key.private.is_none()).count()
     }
 
     /// The public keys as a JSON Web Key Set.
