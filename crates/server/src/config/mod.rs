@@ -305,9 +305,6 @@ impl Config {
             baluarte_limits::validate_together(&self.limits, &route.limits, &format!("gateway.routes[{n}].limits"), findings);
         }
         self.gateway.validate(&KnownNames { limits: &limits, plans: &plans }, findings);
-        for (n, route) in self.gateway.routes.iter().enumerate() {
-            baluarte_limits::validate_together(&self.limits, &route.limits, &format!("gateway.routes[{n}].limits"), findings);
-        }
         self.billing.validate(findings);
         if !self.cluster.redis_url.is_empty() && self.database.is_sqlite() {
             findings.add(
