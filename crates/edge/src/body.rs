@@ -7,6 +7,7 @@ use std::{
 
 use baluarte_proxy::{BodyError, ResponseBody};
 use bytes::Bytes;
+use http::Method;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::core::Exchange;
@@ -18,7 +19,9 @@ pub(crate) struct AnswerBody {
 
 impl AnswerBody {
     pub(crate) fn new(inner: ResponseBody, mut exchange: Exchange) -> Self {
-        exchange.complete = inner.is_end_stream();
+        // hyper does not even ask for a body that HTTP does not allow.
+        let bodiless = exchange.method == Method::HEAD || matches!(exchange.status, 100..=199 | 204 | 304);
+        exchange.complete = bodiless || inner.is_end_stream();
         Self { inner, exchange }
     }
 }

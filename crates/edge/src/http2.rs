@@ -13,7 +13,10 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::wire::{Order, Phase, Wire};
+use crate::{
+    tls::ClientIo,
+    wire::{Order, Phase, Wire},
+};
 
 pub(crate) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const FRAME_HEADER: usize = 9;
@@ -177,7 +180,7 @@ impl Frames {
 }
 
 /// The socket of an HTTP/2 connection, counted.
-pub(crate) struct FrameGuard<S> {
+pub(crate) struct FrameGuard<S: ClientIo> {
     socket: S,
     frames: Frames,
     wire: Arc<Wire>,
@@ -188,7 +191,7 @@ pub(crate) struct FrameGuard<S> {
     flooded: bool,
 }
 
-impl<S> FrameGuard<S> {
+impl<S: ClientIo> FrameGuard<S> {
     /// `first` holds the whole preface, and perhaps more.
     pub(crate) fn new(socket: S, first: &[u8], wire: Arc<Wire>, on_flood: impl Fn(&'static str) + 'static) -> Self {
         let mut guard =
@@ -209,7 +212,7 @@ impl<S> FrameGuard<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for FrameGuard<S> {
+impl<S: ClientIo> AsyncRead for FrameGuard<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if !this.first.is_empty() {
@@ -243,7 +246,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for FrameGuard<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for FrameGuard<S> {
+impl<S: ClientIo> AsyncWrite for FrameGuard<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let result = Pin::new(&mut this.socket).poll_write(cx, bytes);
@@ -273,7 +276,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for FrameGuard<S> {
     }
 }
 
-impl<S> FrameGuard<S> {
+impl<S: ClientIo> FrameGuard<S> {
     fn wrote(&mut self, result: &Poll<io::Result<usize>>) {
         let bytes = match result {
             Poll::Pending => None,
@@ -284,8 +287,11 @@ impl<S> FrameGuard<S> {
     }
 }
 
-impl<S> Drop for FrameGuard<S> {
+impl<S: ClientIo> Drop for FrameGuard<S> {
     fn drop(&mut self) {
+        if self.wire.order() == Order::Cut {
+            self.socket.reset_on_close();
+        }
         self.wire.close();
     }
 }

@@ -28,6 +28,8 @@ use crate::{
 
 /// After accepting failed, usually for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Between two complaints about that.
+const SILENCE: Duration = Duration::from_secs(5);
 /// How often a stopping core looks whether its connections are gone.
 const STOP_LOOK: Duration = Duration::from_millis(20);
 /// For connections that are no longer HTTP: whoever serves them says goodbye.
@@ -114,6 +116,7 @@ async fn core<D: Doors>(
     let sweeping = Rc::clone(&wires);
     tokio::task::spawn_local(async move { sweeping.sweep().await });
 
+    let mut said = None;
     let graceful = loop {
         tokio::select! {
             biased;
@@ -122,7 +125,10 @@ async fn core<D: Doors>(
                 Ok((socket, address)) => admit(&core, &door, &plan.admission, socket, address.ip()),
                 Err(err) if is_about_one_connection(&err) => {}
                 Err(err) => {
-                    tracing::error!(target: "edge", error = %err, "cannot accept connections; trying again");
+                    if said.is_none_or(|said: Instant| said.elapsed() > SILENCE) {
+                        tracing::error!(target: "edge", error = %err, "cannot accept connections; trying again");
+                        said = Some(Instant::now());
+                    }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     rules::{self, Rule},
+    tls::ClientIo,
     wire::{Order, Phase, Refused, Wire},
 };
 
@@ -35,7 +36,7 @@ const LINGER_LIMIT: usize = 1 << 20;
 /// The most of a refused request's method and target that is remembered for the log.
 const DESCRIBED: usize = 200;
 
-pub(crate) struct Guard<S> {
+pub(crate) struct Guard<S: ClientIo> {
     socket: S,
     framing: Framing,
     wire: Arc<Wire>,
@@ -49,7 +50,7 @@ pub(crate) struct Guard<S> {
     body_error: io::ErrorKind,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
+impl<S: ClientIo> Guard<S> {
     /// `first` are the bytes already read.
     pub(crate) fn new(socket: S, first: BytesMut, limits: HeadLimits, wire: Arc<Wire>) -> Self {
         let mut guard = Self {
@@ -193,7 +194,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guard<S> {
+impl<S: ClientIo> AsyncRead for Guard<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         loop {
@@ -264,7 +265,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guard<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
+impl<S: ClientIo> AsyncWrite for Guard<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let result = Pin::new(&mut this.socket).poll_write(cx, bytes);
@@ -315,8 +316,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     }
 }
 
-impl<S> Drop for Guard<S> {
+impl<S: ClientIo> Drop for Guard<S> {
     fn drop(&mut self) {
+        if self.wire.order() == Order::Cut {
+            self.socket.reset_on_close();
+        }
         self.wire.close();
     }
 }

@@ -404,6 +404,9 @@ async fn a_refusal_is_a_page_for_browsers_and_has_no_body_for_head() {
     let page = rig.exchange("GET /problem HTTP/1.1\r\nHost: a\r\nAccept: text/html\r\nConnection: close\r\n\r\n").await;
     assert_eq!(statuses(&page), [409]);
     assert!(page.contains("text/html") && page.contains("<html"), "{page}");
+    let head = rig.exchange("HEAD /problem HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+    assert!(head.starts_with("HTTP/1.1 409 ") && head.ends_with("\r\n\r\n"), "{head}");
+    assert_eq!(rig.log_lines()[1].get("aborted"), None, "an answer without a body is a whole answer");
     let head = rig.exchange("HEAD /# HTTP/1.1\r\nHost: a\r\n\r\n").await;
     assert!(head.starts_with("HTTP/1.1 400 ") && head.ends_with("\r\n\r\n"), "{head}");
 }
