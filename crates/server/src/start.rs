@@ -64,7 +64,12 @@ where
                 }
                 tokio::time::sleep(DATABASE_RETRY).await;
             }
-            Err(err) => return Err(anyhow::Error::new(err).context(format!("database {}", config.database.place()))),
+            Err(err) => {
+                let place = config.database.place();
+                let err = anyhow::Error::new(err);
+                // Most of these errors name the place themselves.
+                return Err(if format!("{err:#}").contains(&place) { err } else { err.context(format!("database {place}")) });
+            }
         }
     }
 }

@@ -110,7 +110,7 @@ fn healthcheck_fails_in_one_sentence_when_nobody_answers() {
 #[test]
 fn a_database_that_cannot_be_had_is_one_sentence_and_exit_1() {
     let site = Scratch::new().file("plain", "a file where a folder is needed").env("DATABASE_URL", "sqlite:plain/baluarte.db");
-    let ran = site.run(&["migrate"]).expect(1).says("baluarte: database sqlite:plain/baluarte.db").never_says("panicked");
+    let ran = site.run(&["migrate"]).expect(1).says("plain").never_says("panicked");
     assert_eq!(ran.stderr.trim().lines().count(), 1, "{}", ran.stderr);
 }
 
