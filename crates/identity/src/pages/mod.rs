@@ -38,7 +38,6 @@ pub(crate) fn routes(identity: Identity) -> Router {
     Router::new()
         .route(LOGIN, counted(NamedLimit::Login, post(sign_in::submit)))
         .route("/auth/register", counted(NamedLimit::Login, post(register::submit)))
-        .route("/auth/verify-email", counted(NamedLimit::Login, post(verify::submit)))
         .route("/auth/verify-email/resend", counted(NamedLimit::ForgotPassword, post(verify::submit_resend)))
         .route("/auth/account/password", counted(NamedLimit::Login, post(account::submit_password)))
         .route("/auth/account/delete", counted(NamedLimit::Login, post(account::submit_delete)))
@@ -52,7 +51,8 @@ fn uncounted(identity: Identity) -> Router {
         .route("/auth/check-mail", get(passwords::check_mail))
         .route("/auth/forgot-password", get(passwords::show_forgot))
         .route("/auth/reset-password", get(passwords::show_reset))
-        .route("/auth/verify-email", get(verify::show))
+        // Nobody guesses a link's token, and whoever registers, confirms and signs in should not be told to wait.
+        .route("/auth/verify-email", get(verify::show).post(verify::submit))
         .route("/auth/verify-email/resend", get(verify::show_resend))
         .route(ACCOUNT, get(account::show))
         .route("/auth/account/profile", post(account::submit_profile))
