@@ -3,7 +3,6 @@
   "use strict";
   const credential = document.querySelector("#credential");
   credential.hidden = false;
-  credential.addEventListener("submit", (event) => event.preventDefault());
   const token = credential.querySelector("input");
 
   for (const attempt of document.querySelectorAll(".attempt")) {

@@ -9,6 +9,7 @@ pub(super) struct Field<'a> {
     t: &'static Words,
     pub id: &'static str,
     pub name: &'static str,
+    /// `text`, `password`, or `email`: a text with the keyboard for addresses, because `username` suits only texts.
     pub kind: &'static str,
     pub autocomplete: &'static str,
     pub label: &'a str,
