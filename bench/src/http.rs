@@ -32,7 +32,9 @@ pub(crate) fn sign_in(port: u16, email: &str, password: &str) -> Result<String> 
     let body = json!({ "email": email, "password": password }).to_string();
     let (status, text) = request(port, "POST", "/api/v1/auth/login", &[("Content-Type", "application/json")], &body)?;
     if status != 200 {
-        bail!("sign-in answered {status}: {text}");
+        // Without the request's id, so that equal refusals can be counted.
+        let code = text.split("\"code\":\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default();
+        bail!("{status} {code}");
     }
     // The body may be chunked; the object is what lies between the outer braces.
     let object = text.find('{').zip(text.rfind('}')).map_or("", |(start, end)| &text[start..=end]);

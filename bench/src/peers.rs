@@ -15,7 +15,13 @@ use crate::{
     process::{Folder, Server, free_port},
 };
 
-pub(crate) const EMAIL: &str = "load@example.com";
+/// Accounts of each installation.
+pub(crate) const PEOPLE: usize = 20;
+
+pub(crate) fn email(person: usize) -> String {
+    format!("person{person}@example.com")
+}
+
 pub(crate) const PASSWORD: &str = "correct horse battery staple 7";
 
 /// A proxy and the request to measure it with.
@@ -75,7 +81,7 @@ pub(crate) struct Baluarte {
 }
 
 impl Baluarte {
-    /// An installation of its own with one account, named after what it is measured for.
+    /// An installation of its own with some accounts, named after what it is measured for.
     pub(crate) fn prepare(plan: &Plan, folder: &Folder, name: &str, upstream: u16) -> Result<Self> {
         let baluarte = Self { folder: folder.path().join(name), bin: plan.bin.clone() };
         fs::create_dir_all(&baluarte.folder)?;
@@ -100,7 +106,9 @@ impl Baluarte {
             }
             Ok(())
         };
-        command(&["user", "create", EMAIL, "--password-stdin"], &format!("{PASSWORD}\n"))?;
+        for person in 0..PEOPLE {
+            command(&["user", "create", &email(person), "--password-stdin"], &format!("{PASSWORD}\n"))?;
+        }
         Ok(baluarte)
     }
 
@@ -124,7 +132,7 @@ impl Baluarte {
         let server = self.start(|bin| cores.for_proxy(bin))?;
         let public = Peer { name: "Baluarte, public route", server, path: "/public", headers: Vec::new() };
         let server = self.start(|bin| cores.for_proxy(bin))?;
-        let token = http::sign_in(server.port, EMAIL, PASSWORD)?;
+        let token = http::sign_in(server.port, &email(0), PASSWORD)?;
         let headers = vec![format!("Authorization: Bearer {token}")];
         Ok([public, Peer { name: "Baluarte, everything on", server, path: "/full", headers }])
     }

@@ -1,8 +1,13 @@
 //! What a hundred people signing in at once do to everybody else.
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    collections::BTreeMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     thread,
+    time::Duration,
 };
 
 use anyhow::{Result, bail};
@@ -10,7 +15,7 @@ use anyhow::{Result, bail};
 use crate::{
     Plan, http,
     machine::Cores,
-    peers::{Baluarte, EMAIL, PASSWORD, upstream},
+    peers::{Baluarte, PASSWORD, PEOPLE, email, upstream},
     process::Folder,
     throughput::{median, println_all},
     wrk,
@@ -51,13 +56,21 @@ pub(crate) fn measure(plan: &Plan, cores: &Cores, folder: &Folder) -> Result<()>
 
 /// Every one of the hundred signs in again as soon as it has, until the measurement ends.
 fn during_storm<T>(port: u16, load: impl FnOnce() -> Result<T>) -> Result<(T, usize)> {
-    let (over, done, failed) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
+    let (over, done) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let refused: Mutex<BTreeMap<String, usize>> = Mutex::default();
     let report = thread::scope(|scope| {
-        for _ in 0..PARALLEL {
-            scope.spawn(|| {
+        for person in 0..PARALLEL {
+            let (over, done, refused) = (&over, &done, &refused);
+            scope.spawn(move || {
                 while !over.load(Ordering::Relaxed) {
-                    let counter = if http::sign_in(port, EMAIL, PASSWORD).is_ok() { &done } else { &failed };
-                    counter.fetch_add(1, Ordering::Relaxed);
+                    match http::sign_in(port, &email(person % PEOPLE), PASSWORD) {
+                        Ok(_) => drop(done.fetch_add(1, Ordering::Relaxed)),
+                        Err(err) => {
+                            *refused.lock().unwrap_or_else(PoisonError::into_inner).entry(err.to_string()).or_default() += 1;
+                            // Nobody types faster.
+                            thread::sleep(Duration::from_millis(200));
+                        }
+                    }
                 }
             });
         }
@@ -65,13 +78,13 @@ fn during_storm<T>(port: u16, load: impl FnOnce() -> Result<T>) -> Result<(T, us
         over.store(true, Ordering::Relaxed);
         report
     })?;
-    let (done, failed) = (done.into_inner(), failed.into_inner());
-    // Some may be turned away (503) when the waiting line is full; a storm in which most are is not one.
-    if done == 0 {
-        bail!("no sign-in succeeded, {failed} failed");
+    let refused = refused.into_inner().unwrap_or_else(PoisonError::into_inner);
+    for (why, count) in &refused {
+        eprintln!("{count} sign-ins were turned away: {why}");
     }
-    if failed > 0 {
-        eprintln!("{failed} of {} sign-ins were turned away", done + failed);
+    let done = done.into_inner();
+    if done == 0 {
+        bail!("no sign-in succeeded");
     }
     Ok((report, done))
 }
