@@ -45,6 +45,7 @@ pub(super) fn router() -> Router {
     Router::new()
         .route("/", get(front_page))
         .route("/style.css", get(style))
+        .route("/favicon.ico", get(|| async { StatusCode::NO_CONTENT }))
         .route("/healthz", get(|| async { Json(json!({ "ok": true })) }))
         .route("/products", get(|| async { Json(PRODUCTS) }))
         .route("/whoami", get(whoami))
