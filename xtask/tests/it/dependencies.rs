@@ -38,7 +38,7 @@ fn read_sources(folder: &Path, into: &mut String) {
     for entry in fs::read_dir(folder).expect("the crate's folder can be read").flatten() {
         let path = entry.path();
         if path.is_dir() {
-            if !path.join("Cargo.toml").exists() && path.file_name().is_none_or(|name| name != "target" && name != "node_modules") {
+            if !path.join("Cargo.toml").exists() {
                 read_sources(&path, into);
             }
         } else if path.extension().is_some_and(|extension| extension == "rs") {
