@@ -123,7 +123,8 @@ impl<T: Send + Sync + 'static, R: Send + 'static> Writer<T, R> {
         let (items, answers): (Vec<_>, Vec<_>) = group.map(|entry| (entry.item, entry.answer)).unzip();
         match self.write_once(&items).await {
             Ok(results) => answers.into_iter().zip(results).for_each(|(answer, result)| tell(answer, Ok(result))),
-            Err(DbError::Unavailable(cause)) => refuse(answers.into_iter(), &cause),
+            // Two replicas may lock the same rows in another order; item by item they cannot.
+            Err(DbError::Unavailable(cause)) if !cause.is_lost_race() => refuse(answers.into_iter(), &cause),
             Err(_) if items.len() > 1 => self.write_each(&items, answers).await,
             Err(err) => answers.into_iter().zip([err]).for_each(|(answer, err)| tell(answer, Err(err))),
         }
@@ -136,7 +137,7 @@ impl<T: Send + Sync + 'static, R: Send + 'static> Writer<T, R> {
             let Some(answer) = answers.next() else { return };
             match self.write_once(std::slice::from_ref(item)).await {
                 Ok(mut results) => tell(answer, results.pop().ok_or_else(wrong_count)),
-                Err(DbError::Unavailable(cause)) => return refuse(std::iter::once(answer).chain(answers), &cause),
+                Err(DbError::Unavailable(cause)) if !cause.is_lost_race() => return refuse(std::iter::once(answer).chain(answers), &cause),
                 Err(err) => tell(answer, Err(err)),
             }
         }

@@ -57,6 +57,13 @@ impl Cause {
     }
 }
 
+impl Cause {
+    /// PostgreSQL chose this transaction to lose against another one; the same work alone has every chance.
+    pub(crate) fn is_lost_race(&self) -> bool {
+        matches!(self.code(), Some("40001" | "40P01"))
+    }
+}
+
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.code {

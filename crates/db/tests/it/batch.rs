@@ -8,7 +8,7 @@ use baluarte_kernel::BoxFuture;
 use baluarte_testkit::each_backend;
 use tokio::sync::Semaphore;
 
-use crate::{NOTES, count};
+use crate::{NOTES, count, insert};
 
 #[derive(Debug, Clone)]
 struct Note(i64, String);
@@ -24,6 +24,15 @@ fn insert_notes<'a>(tx: &'a Tx, notes: &'a [Note]) -> BoxFuture<'a, Result<Vec<i
             ids.push(*id);
         }
         Ok(ids)
+    })
+}
+
+fn star<'a>(tx: &'a Tx, ids: &'a [i64]) -> BoxFuture<'a, Result<Vec<()>, DbError>> {
+    Box::pin(async move {
+        for id in ids {
+            tx.execute_raw(sql(tx, "UPDATE notes SET starred = NOT starred WHERE id = $1", [(*id).into()])).await?;
+        }
+        Ok(vec![(); ids.len()])
     })
 }
 
@@ -69,6 +78,22 @@ each_backend! {
         assert!(matches!(results[2], Err(DbError::Driver(_))));
         assert!(matches!(results[3], Ok(4)));
         assert_eq!(count(&db).await, 2);
+    }
+
+    async fn groups_of_two_replicas_that_lock_each_others_rows_both_succeed(test: TestDb) {
+        let both = [test.open(&[NOTES]).await, test.open(&[NOTES]).await];
+        for id in 1..=20 {
+            insert(&both[0], id, &id.to_string()).await.unwrap();
+        }
+        let batches = both.map(|db| Batch::<i64, ()>::new(db, 64, star));
+        for _ in 0..3 {
+            let up = futures::future::join_all((1..=20).map(|id| batches[0].submit(id)));
+            let down = futures::future::join_all((1..=20).rev().map(|id| batches[1].submit(id)));
+            let (up, down) = tokio::join!(up, down);
+            for result in up.into_iter().chain(down) {
+                result.unwrap();
+            }
+        }
     }
 
     async fn a_full_queue_refuses_at_once(test: TestDb) {

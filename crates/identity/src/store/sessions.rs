@@ -221,8 +221,8 @@ struct SessionRow {
 const LIST: &str = "SELECT id, kind, user_agent, ip, created_at, last_seen_at, expires_at FROM sessions
     WHERE user_id = $1 AND id < $2 AND expires_at > $3
     AND last_seen_at > CASE WHEN kind = 'cookie' THEN $4 ELSE $5 END ORDER BY id DESC LIMIT $6";
-/// Sorts after every id.
-const END: &str = "ses_~";
+/// Sorts after every id, by bytes and by the rules of a language: PostgreSQL's usual ones put `~` before the digits.
+const END: &str = "ses_z";
 
 /// What one person is signed in on, without sessions that were unused for too long: (cookie, tokens) last seen before.
 pub(crate) async fn list_sessions(
