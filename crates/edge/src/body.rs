@@ -14,11 +14,12 @@ use crate::core::Exchange;
 
 pub(crate) struct AnswerBody {
     inner: ResponseBody,
-    exchange: Exchange,
+    /// Boxed: the body is moved about, and this is large.
+    exchange: Box<Exchange>,
 }
 
 impl AnswerBody {
-    pub(crate) fn new(inner: ResponseBody, mut exchange: Exchange) -> Self {
+    pub(crate) fn new(inner: ResponseBody, mut exchange: Box<Exchange>) -> Self {
         // hyper does not even ask for a body that HTTP does not allow.
         let bodiless = exchange.method == Method::HEAD || matches!(exchange.status, 100..=199 | 204 | 304);
         exchange.complete = bodiless || inner.is_end_stream();

@@ -47,8 +47,9 @@ pub(crate) async fn serve<D: Door>(core: Rc<Core>, door: Rc<D>, mut stream: Clie
     }
     let service = Rc::new(Service { core: Rc::clone(&core), door, wire: Arc::clone(&wire), peer, host: RefCell::new(Arc::from("")) });
     let answer = service_fn(move |request: Request<Incoming>| {
-        let answer = Rc::clone(&service).answer(request);
-        async move { Ok::<_, Infallible>(answer.await) }
+        let service = Rc::clone(&service);
+        // Boxed: hyper moves the future before it runs, and the whole of what is behind the door is in it.
+        Box::pin(async move { Ok::<_, Infallible>(service.answer(request).await) })
     });
     if first.starts_with(PREFACE) {
         let counted = Rc::clone(&core);

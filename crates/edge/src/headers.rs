@@ -13,44 +13,66 @@ static REFERRER: HeaderValue = HeaderValue::from_static("strict-origin-when-cros
 static SAMEORIGIN: HeaderValue = HeaderValue::from_static("SAMEORIGIN");
 /// Sign-in windows of identity providers and payment pages still work.
 static OPENER: HeaderValue = HeaderValue::from_static("same-origin-allow-popups");
-/// Without camera, microphone, location: an application that needs them sends a policy of its own.
+/// Nothing that an application might need: camera, microphone and location stay its own to decide about.
 static PERMISSIONS: HeaderValue = HeaderValue::from_static("browsing-topics=()");
 /// A year. Subdomains are not ours to decide about.
 static HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// Adds what is missing and takes away what tells attackers which software runs behind.
+///
+/// Looks at each header once instead of asking for each of ours: most answers have few, and asking hashes.
 pub(crate) fn harden(headers: &mut HeaderMap, scheme: Scheme) {
+    let mut has = Has { transport_security: scheme != Scheme::Https, ..Has::default() };
+    for (name, value) in headers.iter() {
+        match name.as_str() {
+            "x-content-type-options" => has.nosniff = true,
+            "referrer-policy" => has.referrer = true,
+            "x-frame-options" => has.frames = true,
+            // A policy of the application that names frame-ancestors says more than our header, which would contradict it.
+            "content-security-policy" => has.frames |= memchr::memmem::find(value.as_bytes(), b"frame-ancestors").is_some(),
+            "cross-origin-opener-policy" => has.opener = true,
+            "permissions-policy" => has.permissions = true,
+            // Said over plain HTTP it means nothing (RFC 6797, 7.2).
+            "strict-transport-security" if scheme == Scheme::Https => has.transport_security = true,
+            "strict-transport-security" | "server" | "x-powered-by" | "x-xss-protection" => has.unwanted = true,
+            _ => {}
+        }
+    }
+    if has.unwanted {
+        headers.remove(&header::SERVER);
+        headers.remove(&X_POWERED_BY);
+        headers.remove(&X_XSS_PROTECTION);
+        if scheme != Scheme::Https {
+            headers.remove(&header::STRICT_TRANSPORT_SECURITY);
+        }
+    }
     // One growth instead of several.
-    headers.reserve(8);
-    add(headers, &header::X_CONTENT_TYPE_OPTIONS, &NOSNIFF);
-    add(headers, &header::REFERRER_POLICY, &REFERRER);
-    // A policy of the application that names frame-ancestors says more than this header, which would contradict it.
-    if !frame_ancestors(headers) {
-        add(headers, &header::X_FRAME_OPTIONS, &SAMEORIGIN);
+    headers.reserve(7);
+    for (there, name, value) in [
+        (has.nosniff, &header::X_CONTENT_TYPE_OPTIONS, &NOSNIFF),
+        (has.referrer, &header::REFERRER_POLICY, &REFERRER),
+        (has.frames, &header::X_FRAME_OPTIONS, &SAMEORIGIN),
+        (has.opener, &CROSS_ORIGIN_OPENER_POLICY, &OPENER),
+        (has.permissions, &PERMISSIONS_POLICY, &PERMISSIONS),
+        (has.transport_security, &header::STRICT_TRANSPORT_SECURITY, &HSTS),
+    ] {
+        if !there {
+            headers.insert(name, value.clone());
+        }
     }
-    add(headers, &CROSS_ORIGIN_OPENER_POLICY, &OPENER);
-    add(headers, &PERMISSIONS_POLICY, &PERMISSIONS);
-    if scheme == Scheme::Https {
-        add(headers, &header::STRICT_TRANSPORT_SECURITY, &HSTS);
-    } else {
-        headers.remove(&header::STRICT_TRANSPORT_SECURITY);
-    }
-    headers.remove(&header::SERVER);
-    headers.remove(&X_POWERED_BY);
-    headers.remove(&X_XSS_PROTECTION);
 }
 
-fn frame_ancestors(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(&header::CONTENT_SECURITY_POLICY)
-        .iter()
-        .any(|policy| memchr::memmem::find(policy.as_bytes(), b"frame-ancestors").is_some())
-}
-
-fn add(headers: &mut HeaderMap, name: &HeaderName, value: &HeaderValue) {
-    if let header::Entry::Vacant(vacant) = headers.entry(name) {
-        vacant.insert(value.clone());
-    }
+/// What an answer has already.
+#[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "one flag per header is what this is")]
+struct Has {
+    nosniff: bool,
+    referrer: bool,
+    frames: bool,
+    opener: bool,
+    permissions: bool,
+    transport_security: bool,
+    unwanted: bool,
 }
 
 #[cfg(test)]

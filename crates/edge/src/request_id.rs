@@ -48,7 +48,9 @@ impl RequestIds {
         let random: u128 = rng.random();
         // The version (7) and the variant (binary 10) of RFC 9562.
         let bits = millis << 80 | 0x7 << 76 | (random >> 52 & 0xfff) << 64 | 0b10 << 62 | random & ((1 << 62) - 1);
-        let digits: [u8; LENGTH] = std::array::from_fn(|i| HEX[(bits >> ((LENGTH - 1 - i) * 4)) as usize & 15]);
+        let bytes = bits.to_be_bytes();
+        let digits: [u8; LENGTH] =
+            std::array::from_fn(|i| HEX[usize::from(if i % 2 == 0 { bytes[i / 2] >> 4 } else { bytes[i / 2] & 15 })]);
         block.extend_from_slice(&digits);
         block.split().freeze()
     }

@@ -64,7 +64,7 @@ impl<D: Door> Service<D> {
         let (request_id, id_value) = self.core.ids.of(request.headers(), now);
         let meta = self.meta(&request, request_id);
         let tastes = Tastes::of(request.headers());
-        let mut exchange = Exchange {
+        let mut exchange = Box::new(Exchange {
             core: Rc::clone(&self.core),
             wire: Arc::clone(&self.wire),
             meta,
@@ -78,7 +78,7 @@ impl<D: Door> Service<D> {
             complete: false,
             refused: None,
             described: refused.map(|Refused { method, path, .. }| (method, path)),
-        };
+        });
         let mut response = match checked {
             Ok(()) => self.hand_over(request, &exchange.meta, &id_value).await,
             Err(rule) => refusal(rule),

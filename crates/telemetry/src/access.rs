@@ -178,8 +178,8 @@ fn write_text(line: &mut Vec<u8>, ts: &[u8], record: &AccessRecord<'_>) {
 fn push_user_id(line: &mut Vec<u8>, user_id: UserId) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     line.extend_from_slice(b"usr_");
-    let bits = user_id.as_u128();
-    let digits: [u8; 32] = std::array::from_fn(|i| HEX[(bits >> ((31 - i) * 4)) as usize & 15]);
+    let bytes = user_id.as_u128().to_be_bytes();
+    let digits: [u8; 32] = std::array::from_fn(|i| HEX[usize::from(if i % 2 == 0 { bytes[i / 2] >> 4 } else { bytes[i / 2] & 15 })]);
     line.extend_from_slice(&digits);
 }
 
