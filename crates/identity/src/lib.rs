@@ -27,5 +27,10 @@ pub use password::BadPassword;
 pub use service::Identity;
 
 /// Identity's tables.
-pub const MIGRATIONS: Migrations =
-    Migrations { component: "identity", steps: &[Migration::common("0001_accounts", include_str!("../migrations/0001_accounts.sql"))] };
+pub const MIGRATIONS: Migrations = Migrations {
+    component: "identity",
+    steps: &[
+        Migration::common("0001_accounts", include_str!("../migrations/0001_accounts.sql")),
+        Migration::common("0002_registrations", include_str!("../migrations/0002_registrations.sql")),
+    ],
+};

@@ -4,13 +4,13 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use baluarte_kernel::{Cursor, PageQuery, Secret, Timestamp, UserId};
+use baluarte_kernel::{Cursor, Secret, Timestamp, UserId};
 use baluarte_web::{Admin, Invalid, Json, Path, Problem, Query, problem::INVALID_FIELDS};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
-use super::views::{Answer, List, NO_STORE, UserView};
+use super::views::{Answer, List, NO_STORE, UserView, page_query};
 use crate::{Email, Identity, Name, NewAccount, Role, User, UserFilter};
 
 /// An account, as administrators see it.
@@ -38,10 +38,8 @@ impl AccountView {
     }
 }
 
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
+#[derive(Deserialize)]
 pub(super) struct UsersQuery {
-    /// Part of the address or of the name.
     #[serde(default)]
     query: Option<String>,
     #[serde(default)]
@@ -49,16 +47,21 @@ pub(super) struct UsersQuery {
     #[serde(default)]
     disabled: Option<bool>,
     #[serde(default)]
-    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
     #[serde(default)]
-    #[param(value_type = Option<String>)]
     cursor: Option<Cursor>,
 }
 
 /// List accounts, the newest first
-#[utoipa::path(get, path = "/api/v1/admin/users", tag = "identity", security(("bearer" = []), ("session" = [])),
-    responses((status = 200, body = List<AccountView>), Problem))]
+#[utoipa::path(get, path = "/api/v1/admin/users", tag = "identity",
+    params(
+        ("query" = Option<String>, Query, description = "Part of the address or of the name"),
+        ("role" = Option<String>, Query, description = "Only accounts with this role"),
+        ("disabled" = Option<bool>, Query, description = "Only accounts that may not sign in, or only those that may"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 200),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+    ),
+    security(("bearer" = []), ("session" = [])), responses((status = 200, body = List<AccountView>), Problem))]
 pub(super) async fn list_users(
     State(identity): State<Identity>,
     Admin(ctx, _): Admin,
@@ -68,7 +71,7 @@ pub(super) async fn list_users(
     let role = query.role.and_then(|role| invalid.check("role", role.parse::<Role>()));
     invalid.finish()?;
     let filter = UserFilter { query: query.query.filter(|part| !part.is_empty()), role, disabled: query.disabled };
-    let users = identity.list_users(&ctx, &filter, &PageQuery { limit: query.limit, cursor: query.cursor }).await?;
+    let users = identity.list_users(&ctx, &filter, &page_query(query.limit, query.cursor)?).await?;
     Ok(Json(users.map(|user| AccountView::of(&user, &identity)).into()))
 }
 

@@ -3,23 +3,20 @@
 use std::net::IpAddr;
 
 use axum::extract::State;
-use baluarte_kernel::{Cursor, PageQuery, SessionId, Timestamp};
+use baluarte_kernel::{Cursor, SessionId, Timestamp};
 use baluarte_web::{Json, Path, Problem, Query, SignedIn};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
-use super::views::{Answer, List};
+use super::views::{Answer, List, page_query};
 use crate::Identity;
 
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
+#[derive(Deserialize)]
 pub(super) struct SessionsQuery {
     #[serde(default)]
-    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
     #[serde(default)]
-    #[param(value_type = Option<String>)]
     cursor: Option<Cursor>,
 }
 
@@ -46,14 +43,18 @@ pub(super) struct SessionView {
 }
 
 /// List one's own devices, the latest first
-#[utoipa::path(get, path = "/api/v1/sessions", tag = "identity", security(("bearer" = []), ("session" = [])),
-    responses((status = 200, body = List<SessionView>), Problem))]
+#[utoipa::path(get, path = "/api/v1/sessions", tag = "identity",
+    params(
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 200),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+    ),
+    security(("bearer" = []), ("session" = [])), responses((status = 200, body = List<SessionView>), Problem))]
 pub(super) async fn list_sessions(
     State(identity): State<Identity>,
     SignedIn(ctx, _): SignedIn,
     Query(query): Query<SessionsQuery>,
 ) -> Answer<Json<List<SessionView>>> {
-    let page = PageQuery { limit: query.limit, cursor: query.cursor };
+    let page = page_query(query.limit, query.cursor)?;
     let sessions = identity.list_sessions(&ctx, &page).await?.map(|session| SessionView {
         id: session.id,
         kind: session.kind.as_str(),

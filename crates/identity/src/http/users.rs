@@ -4,13 +4,13 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use baluarte_kernel::{CredentialKind, Cursor, Locale, PageQuery, Secret, UserId};
+use baluarte_kernel::{CredentialKind, Cursor, Locale, Secret, UserId};
 use baluarte_web::{Invalid, Json, Problem, Query, SignedIn};
 use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
-use super::views::{Answer, List, NO_STORE, UserView};
+use super::views::{Answer, List, NO_STORE, UserView, page_query};
 use crate::{Identity, Name, ProfileChange};
 
 /// Read one's own account
@@ -70,17 +70,13 @@ pub(super) async fn delete_me(
     })
 }
 
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
+#[derive(Deserialize)]
 pub(super) struct PeopleQuery {
-    /// The beginning of a word of their name.
     #[serde(default)]
     query: String,
     #[serde(default)]
-    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
     #[serde(default)]
-    #[param(value_type = Option<String>)]
     cursor: Option<Cursor>,
 }
 
@@ -93,14 +89,19 @@ pub(super) struct PersonView {
 }
 
 /// Find people by name
-#[utoipa::path(get, path = "/api/v1/users", tag = "identity", security(("bearer" = []), ("session" = [])),
-    responses((status = 200, body = List<PersonView>), Problem))]
+#[utoipa::path(get, path = "/api/v1/users", tag = "identity",
+    params(
+        ("query" = Option<String>, Query, description = "The beginning of a word of their name"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 200),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+    ),
+    security(("bearer" = []), ("session" = [])), responses((status = 200, body = List<PersonView>), Problem))]
 pub(super) async fn list_people(
     State(identity): State<Identity>,
     SignedIn(ctx, _): SignedIn,
     Query(query): Query<PeopleQuery>,
 ) -> Answer<Json<List<PersonView>>> {
-    let page = PageQuery { limit: query.limit, cursor: query.cursor };
+    let page = page_query(query.limit, query.cursor)?;
     let people = identity.list_people(&ctx, &query.query, &page).await?;
     Ok(Json(people.map(|person| PersonView { id: person.id, name: person.name.to_string() }).into()))
 }

@@ -1,7 +1,7 @@
 //! What several endpoints say.
 
-use baluarte_kernel::{Cursor, Page, Timestamp, UserId};
-use baluarte_web::Problem;
+use baluarte_kernel::{Cursor, Page, PageQuery, Timestamp, UserId};
+use baluarte_web::{Invalid, Problem};
 use http::{HeaderName, HeaderValue, header};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -63,7 +63,8 @@ impl TokensView {
         Self {
             access_token: tokens.access_token.expose().to_owned(),
             token_type: "Bearer",
-            expires_in: tokens.expires_in.as_secs(),
+            // Up: the whole lifetime for a token that was made in the middle of a second.
+            expires_in: tokens.expires_in.as_millis().div_ceil(1_000) as u64,
             refresh_token: tokens.refresh_token.expose().to_owned(),
             user: UserView::of(user, identity),
         }
@@ -87,6 +88,16 @@ impl<T> From<Page<T>> for List<T> {
     fn from(page: Page<T>) -> Self {
         Self { items: page.items, next_cursor: page.next_cursor }
     }
+}
+
+/// Which page is wanted; 422 for a size that there is not.
+pub(super) fn page_query(limit: Option<u32>, cursor: Option<Cursor>) -> Answer<PageQuery> {
+    let mut invalid = Invalid::default();
+    if limit.is_some_and(|limit| limit == 0 || limit > PageQuery::MAX) {
+        invalid.add("limit", format!("is 1 to {}", PageQuery::MAX));
+    }
+    invalid.finish()?;
+    Ok(PageQuery { limit, cursor })
 }
 
 /// What every handler comes back with.

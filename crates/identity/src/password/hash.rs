@@ -9,6 +9,9 @@ use subtle::ConstantTimeEq;
 
 const SALT_BYTES: usize = 16;
 const TAG_BYTES: usize = 32;
+/// More than 32 MiB, the largest that glibc ever keeps for itself: memory of this size goes back to the system when it is
+/// freed. What is reserved and not touched costs nothing.
+const RESERVED_BLOCKS: usize = (33 << 20) / Block::SIZE;
 /// Says in the stored string that the pepper took part: base64 of `p`.
 const PEPPERED: &str = "cA";
 
@@ -52,6 +55,7 @@ impl Stored {
     fn compute(&self, password: &Secret, pepper: &Secret, memory: &mut Vec<Block>) -> Result<[u8; TAG_BYTES], argon2::Error> {
         let params = Params::new(self.cost.memory_kib, self.cost.passes, 1, Some(TAG_BYTES))?;
         if memory.len() < params.block_count() {
+            memory.reserve_exact(params.block_count().max(RESERVED_BLOCKS));
             memory.resize(params.block_count(), Block::new());
         }
         let secret = if self.peppered { pepper.expose().as_bytes() } else { b"" };

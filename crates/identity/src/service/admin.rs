@@ -2,7 +2,7 @@
 
 use baluarte_kernel::{Ctx, Page, PageQuery, Secret, UserKind};
 
-use super::{Identity, accounts::taken, sessions::valid};
+use super::{Identity, registration::taken, sessions::valid};
 use crate::{
     CreatedAccount, Email, IdentityError, NewAccount, Role, User, UserFilter, UserId, password,
     revocations::Subject,

@@ -6,6 +6,7 @@ mod authenticator;
 mod cookies;
 mod passwords;
 mod refresh;
+mod registration;
 mod sessions;
 mod sign_in;
 mod upkeep;
@@ -138,6 +139,23 @@ impl Identity {
     async fn my_account(&self, ctx: &Ctx) -> Result<Account, IdentityError> {
         let id = ctx.user()?.user_id;
         store::users::find_user(self.inner.kit.db.read(), id).await?.ok_or(IdentityError::UserNotFound(id))
+    }
+
+    /// Work that the caller does not wait for, so that its time tells nothing. Bounded: refuses when too much is under way.
+    pub(super) fn afterwards(
+        &self,
+        what: &'static str,
+        work: impl Future<Output = Result<(), IdentityError>> + Send + 'static,
+    ) -> Result<(), IdentityError> {
+        let place = self.inner.afterwards.clone().try_acquire_owned().map_err(|_| IdentityError::Busy)?;
+        self.inner.kit.tasks.spawn(async move {
+            if let Err(err) = work.await {
+                let cause = std::error::Error::source(&err).map(ToString::to_string);
+                tracing::error!(target: "identity", error = %err, cause, "{what} could not be mailed");
+            }
+            drop(place);
+        });
+        Ok(())
     }
 
     /// The hash under which the token of a link is stored.

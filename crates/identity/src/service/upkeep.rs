@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use baluarte_backplane::Hint;
 use baluarte_component::Kit;
-use baluarte_kernel::Timestamp;
+use baluarte_kernel::{Ctx, Timestamp};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::Identity;
@@ -92,7 +92,8 @@ impl Identity {
 
     async fn tidy(&self) {
         let stopping = self.inner.kit.tasks.stopping();
-        let mut ticks = interval_at(Instant::now() + TIDY, TIDY);
+        // The first time at once, for what a crash left behind.
+        let mut ticks = interval_at(Instant::now(), TIDY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let last = tokio::select! {
@@ -104,6 +105,9 @@ impl Identity {
             }
             if last {
                 return;
+            }
+            if let Err(err) = self.take_up_registrations(&Ctx::system(self.inner.kit.clock.clone())).await {
+                tracing::warn!(target: "identity", error = %err, "registrations still wait for their mail");
             }
             self.inner.revoked.sweep(self.inner.kit.clock.now());
             if let Err(err) = self.rotate_keys().await {

@@ -3,6 +3,7 @@
 pub(crate) mod keys;
 pub(crate) mod links;
 pub(crate) mod places;
+pub(crate) mod registrations;
 pub(crate) mod revocations;
 pub(crate) mod sessions;
 pub(crate) mod throttles;

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use baluarte_db::{sea_orm::ConnectionTrait as _, sql};
 use baluarte_identity::{EmailVerification, Registration};
 use baluarte_testkit::{TestDb, each_backend};
 use serde_json::{Value, json};
@@ -81,9 +82,24 @@ each_backend! {
         app.sign_in("known@example.com").await;
     }
 
+    async fn a_registration_that_a_crash_interrupted_is_taken_up(test: TestDb) {
+        let app = with_verification(test).await;
+        let tx = app.db().begin().await.unwrap();
+        let values = ["reg_0192f0c1d2e37000a1b2c3d4e5f60718", "zoe@example.com", "Zoë", "$argon2id$", "es"].map(Into::into);
+        let statement = "INSERT INTO registrations (id, email, name, password_hash, locale, created_at) VALUES ($1, $2, $3, $4, $5, 0)";
+        tx.execute_raw(sql(&tx, statement, values)).await.unwrap();
+        tx.commit().await.unwrap();
+        let restarted = app.replica().await;
+        while restarted.count("registrations", "email", "zoe@example.com").await > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert!(restarted.mails("zoe@example.com").await[0].subject.starts_with("Confirma"));
+    }
+
     async fn an_address_is_confirmed_once_and_then_its_owner_signs_in(test: TestDb) {
         let app = with_verification(test).await;
         app.post(&home(), REGISTER, zoe()).await.is(202, "");
+        app.settle().await;
         app.try_sign_in(&home(), "zoe@example.com", PASSWORD).await.is(403, "identity.email_not_verified");
         app.try_sign_in(&home(), "zoe@example.com", "not the password").await.is(401, "identity.wrong_credentials");
         let mail = &app.mails("zoe@example.com").await[0];
@@ -112,6 +128,7 @@ each_backend! {
         let app = with_verification(test).await;
         let eve = json!({"email": "zoe@example.com", "password": "the password of Eve", "name": "Eve"});
         app.post(&home(), REGISTER, eve).await.is(202, "");
+        app.settle().await;
         app.pass(Duration::from_secs(1));
         app.post(&home(), REGISTER, zoe()).await.is(202, "");
         let token = app.mailed_token("zoe@example.com").await;

@@ -50,6 +50,9 @@ each_backend! {
         assert_eq!([emails(&first), emails(&rest)].concat(), emails(&all));
         assert_eq!(rest.json["next_cursor"], Value::Null);
         app.get(&admin, &format!("{USERS}?cursor=bm9uc2Vuc2U")).await.is(422, "web.invalid_fields");
+        for limit in ["0", "201", "ten", "-1"] {
+            assert_eq!(app.get(&admin, &format!("{USERS}?limit={limit}")).await.is(422, "web.invalid_fields").pointers, ["limit"]);
+        }
         app.get(&admin, &format!("{USERS}?role=A+B")).await.is(422, "web.invalid_fields");
         app.get(&admin, &format!("{USERS}/usr_00000000000000000000000000000000")).await.is(404, "identity.user_not_found");
     }

@@ -264,11 +264,16 @@ impl App {
         false
     }
 
-    /// Mails to an address, the latest first, once work that goes on after its answer is done.
-    pub(crate) async fn mails(&self, to: &str) -> Vec<OutboxMessage> {
+    /// Waits until nothing that was answered is still being worked on.
+    pub(crate) async fn settle(&self) {
         while self.identity.unfinished() > 0 {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
+    }
+
+    /// Mails to an address, the latest first.
+    pub(crate) async fn mails(&self, to: &str) -> Vec<OutboxMessage> {
+        self.settle().await;
         self.kit.notify.outbox(200).await.unwrap().into_iter().filter(|mail| mail.to == to).collect()
     }
 

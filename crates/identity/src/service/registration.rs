@@ -1,0 +1,189 @@
+//! Registering and confirming an address.
+
+use baluarte_db::{DbError, Tx};
+use baluarte_kernel::{Ctx, Secret, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::Identity;
+use crate::{
+    Email, EmailVerification, IdentityError, NewUser, Registered, Registration, Role, User, UserId, password,
+    store::{
+        self,
+        links::{NewLink, Purpose},
+        registrations::{RegistrationId, Waiting},
+        users::{Account, NewRow},
+    },
+    throttle::{self, HOUR, MAILS_PER_HOUR},
+};
+
+/// What a registration asked for; takes effect with the link that was sent for it and not before, so that registering
+/// somebody else's address sets no password for them.
+#[derive(Serialize, Deserialize)]
+struct Wanted {
+    name: String,
+    password_hash: String,
+}
+
+impl Identity {
+    /// Creates an account, or asks its owner to confirm the address first.
+    pub async fn register_user(&self, ctx: &Ctx, new: NewUser) -> Result<Registered, IdentityError> {
+        match self.inner.config.registration {
+            Registration::Open => {}
+            Registration::Invite => return Err(IdentityError::InvitationNeeded),
+            Registration::Closed => return Err(IdentityError::RegistrationClosed),
+        }
+        password::check(&new.password, &new.email, &new.name)?;
+        // Before looking, so that an address that is taken costs as much as one that is free.
+        let password_hash = self.inner.passwords.hash(&new.password).await?;
+        let new = Waiting { email: new.email, name: new.name, password_hash, locale: ctx.locale };
+        match self.inner.config.email_verification {
+            EmailVerification::Off => self.create_at_once(ctx, &new).await.map(Registered::Created),
+            EmailVerification::Required => self.ask_to_confirm(ctx, &new).await.map(|()| Registered::CheckYourMail),
+        }
+    }
+
+    async fn create_at_once(&self, ctx: &Ctx, new: &Waiting) -> Result<User, IdentityError> {
+        let tx = self.inner.kit.db.begin().await?;
+        let account = insert(&tx, new, ctx.now()).await.map_err(taken)?;
+        tx.commit().await?;
+        tracing::info!(target: "identity", user_id = %account.user.id, "registered");
+        Ok(account.user)
+    }
+
+    /// Writes down what was asked for and answers; whether there is an account already is looked up afterwards, so that
+    /// neither the answer nor its time tells. What a crash interrupts is taken up again.
+    async fn ask_to_confirm(&self, ctx: &Ctx, new: &Waiting) -> Result<(), IdentityError> {
+        let id = RegistrationId::generate();
+        let tx = self.inner.kit.db.begin().await?;
+        store::registrations::insert_registration(&tx, id, new, ctx.now()).await?;
+        tx.commit().await?;
+        let (identity, ctx) = (self.clone(), ctx.clone());
+        // When too much is under way it waits for the next look at what was left behind.
+        self.afterwards("a confirmation", async move { identity.mail_confirmation(&ctx, id).await }).or(Ok(()))
+    }
+
+    /// Registrations that were answered and whose mail was not written: a crash, or too much at once.
+    pub(super) async fn take_up_registrations(&self, ctx: &Ctx) -> Result<(), IdentityError> {
+        for id in store::registrations::list_registrations(self.inner.kit.db.read()).await? {
+            match self.mail_confirmation(ctx, id).await {
+                Err(IdentityError::Storage(err @ DbError::Unavailable(_))) => return Err(err.into()),
+                // One that cannot be read does not hold up the others.
+                Err(err) => tracing::error!(target: "identity", error = %err, registration = %id, "a registration could not be mailed"),
+                Ok(()) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// One mail in any case; only its reader learns whether there was an account.
+    async fn mail_confirmation(&self, ctx: &Ctx, id: RegistrationId) -> Result<(), IdentityError> {
+        // Twice at most: whoever loses a race for the address finds the winner's account.
+        for _ in 0..2 {
+            let now = ctx.now();
+            let tx = self.inner.kit.db.begin().await?;
+            let Some(new) = store::registrations::take_registration(&tx, id).await? else { return Ok(()) };
+            let account = match store::users::find_user_by_email(&tx, &new.email).await? {
+                Some(account) => account,
+                None => match insert(&tx, &new, now).await {
+                    Ok(account) => {
+                        tracing::info!(target: "identity", user_id = %account.user.id, "registered, to be confirmed");
+                        account
+                    }
+                    Err(err) if err.is_unique("users", &["email"]) => continue,
+                    Err(err) => return Err(err.into()),
+                },
+            };
+            if self.may_mail(&tx, "register", &account.user.email, now).await? {
+                let mail = if account.user.email_verified_at.is_some() {
+                    self.inner.mails.already_registered(&account.user, now)
+                } else {
+                    let wanted = Wanted { name: new.name.to_string(), password_hash: new.password_hash };
+                    let token = self.verification_link(&tx, &account, &wanted, now).await?;
+                    self.inner.mails.verify_email(&account.user, new.locale, &token, self.inner.config.verification_lifetime, now)
+                };
+                self.inner.kit.notify.send(ctx, &tx, mail).await?;
+            }
+            return Ok(tx.commit().await?);
+        }
+        Ok(())
+    }
+
+    /// Takes the token of a confirmation mail.
+    pub async fn verify_email(&self, ctx: &Ctx, token: &Secret) -> Result<(), IdentityError> {
+        let now = ctx.now();
+        let tx = self.inner.kit.db.begin().await?;
+        let link = store::links::take_link(&tx, &self.link_hash(token), Purpose::VerifyEmail, now).await?;
+        let link = link.ok_or(IdentityError::LinkInvalid)?;
+        let wanted: Wanted =
+            link.payload.and_then(|payload| serde_json::from_str(&payload).ok()).ok_or(DbError::Corrupt("links.payload"))?;
+        let name = wanted.name.parse().map_err(|_| DbError::Corrupt("links.payload"))?;
+        if !store::users::verify_email(&tx, link.user_id, &name, &wanted.password_hash, now).await? {
+            return Err(IdentityError::LinkInvalid);
+        }
+        store::links::void_links(&tx, link.user_id, Purpose::VerifyEmail).await?;
+        tx.commit().await?;
+        tracing::info!(target: "identity", user_id = %link.user_id, "confirmed the address");
+        Ok(())
+    }
+
+    /// Sends the confirmation again, after it has answered: the same way whether or not there is something to confirm.
+    pub async fn resend_verification(&self, ctx: &Ctx, email: &str) -> Result<(), IdentityError> {
+        let Ok(email) = email.parse::<Email>() else { return Ok(()) };
+        let (identity, ctx) = (self.clone(), ctx.clone());
+        self.afterwards("a confirmation", async move { identity.mail_verification(&ctx, &email).await })
+    }
+
+    async fn mail_verification(&self, ctx: &Ctx, email: &Email) -> Result<(), IdentityError> {
+        let tx = self.inner.kit.db.begin().await?;
+        let Some(account) = store::users::find_user_by_email(&tx, email).await? else { return Ok(()) };
+        let (None, None, Some(hash)) = (account.user.email_verified_at, account.user.disabled_at, &account.password_hash) else {
+            return Ok(());
+        };
+        if self.may_mail(&tx, "register", email, ctx.now()).await? {
+            let wanted = Wanted { name: account.user.name.to_string(), password_hash: hash.clone() };
+            let token = self.verification_link(&tx, &account, &wanted, ctx.now()).await?;
+            let lifetime = self.inner.config.verification_lifetime;
+            let mail = self.inner.mails.verify_email(&account.user, account.user.locale, &token, lifetime, ctx.now());
+            self.inner.kit.notify.send(ctx, &tx, mail).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    async fn verification_link(&self, tx: &Tx, account: &Account, wanted: &Wanted, now: Timestamp) -> Result<Secret, IdentityError> {
+        let token = Secret::new(baluarte_secrets::random_token());
+        let link = NewLink {
+            token_hash: self.link_hash(&token),
+            user_id: account.user.id,
+            purpose: Purpose::VerifyEmail,
+            bound_to: account.password_changed_at,
+            payload: serde_json::to_string(wanted).ok(),
+            expires_at: now.plus(self.inner.config.verification_lifetime.get()),
+        };
+        store::links::insert_link(tx, link, now).await?;
+        Ok(token)
+    }
+
+    /// Strangers cannot fill somebody's mailbox: so many an hour, and no word about it.
+    pub(super) async fn may_mail(&self, tx: &Tx, kind: &str, address: &Email, now: Timestamp) -> Result<bool, DbError> {
+        let key = throttle::mail_key(&self.inner.kit.secrets, kind, address.as_str());
+        Ok(store::throttles::count_in_window(tx, &key, now.plus(HOUR), now).await? <= MAILS_PER_HOUR)
+    }
+}
+
+async fn insert(tx: &Tx, new: &Waiting, now: Timestamp) -> Result<Account, DbError> {
+    let row = NewRow {
+        id: UserId::generate(),
+        email: &new.email,
+        name: &new.name,
+        role: &Role::user(),
+        locale: new.locale,
+        password_hash: Some(new.password_hash.clone()),
+        verified: false,
+    };
+    store::users::insert_user(tx, row, now).await
+}
+
+pub(super) fn taken(err: DbError) -> IdentityError {
+    if err.is_unique("users", &["email"]) { IdentityError::EmailTaken } else { err.into() }
+}
