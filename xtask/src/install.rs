@@ -12,7 +12,6 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("nginx", "nginx"),
     ("caddy", "caddy"),
     ("chromium", "chromium"),
-    ("chromedriver", "chromium-driver"),
     ("node", "nodejs"),
     ("npm", "npm"),
     ("python3", "python3-venv"),
