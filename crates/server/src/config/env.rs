@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{
     file::literal,
+    reserved,
     schema::{Schema, nearest},
     tree::{Origin, Path, Tree},
 };
@@ -71,8 +72,9 @@ pub(super) fn read(tree: &mut Tree, schema: &Schema, layer: &Layer, report: &mut
         }
         let segments: Vec<&str> = key.split('.').collect();
         match locate(tree, schema, &segments) {
-            Ok((path, node)) => set(tree, schema, &path, node, &value, origin, report),
-            Err(_) => report.unused.push(name.to_owned()),
+            Ok((path, node)) if !reserved::covers(key) => set(tree, schema, &path, node, &value, origin, report),
+            // Platforms set these for the app behind as well: nobody said that they are meant for us.
+            Ok(_) | Err(_) => report.unused.push(name.to_owned()),
         }
     }
     for (name, value) in &layer.variables {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
-use super::{Config, Schema};
+use super::{Config, Schema, reserved};
 
 const HEAD: &str = "# Baluarte: every key, its default, and what it is for. Generated: edit the doc comments of the sections instead.
 #
@@ -42,7 +42,8 @@ impl Place {
 /// Simple keys first, then tables, as TOML wants it.
 fn table(schema: &Schema, node: &Value, defaults: &Map<String, Value>, place: &Place, out: &mut String) {
     let Some(properties) = schema.resolve(node).get("properties").and_then(Value::as_object) else { return };
-    let (tables, simple): (Vec<_>, Vec<_>) = properties.iter().partition(|(_, child)| is_table(schema, child));
+    let usable = properties.iter().filter(|(_, child)| schema.definition(child) != Some(reserved::DEFINITION));
+    let (tables, simple): (Vec<_>, Vec<_>) = usable.partition(|(_, child)| is_table(schema, child));
     for (key, child) in simple {
         let _ = writeln!(out);
         comment(schema, child, out);

@@ -5,6 +5,7 @@ mod env;
 mod example;
 mod file;
 mod production;
+mod reserved;
 mod schema;
 mod server;
 mod show;
@@ -197,6 +198,7 @@ impl Layers {
         for trouble in std::mem::take(&mut self.report.troubles) {
             self.troubles.push(Trouble { origin: Some(trouble.origin), key: trouble.key, problem: trouble.problem });
         }
+        let reserved = reserved::take_out(&mut self.tree);
         for mismatch in schema.check(self.tree.root()) {
             let key = mismatch.at.to_string();
             self.troubles.push(Trouble { origin: self.tree.origin(&key).cloned(), key, problem: mismatch.problem });
@@ -204,6 +206,15 @@ impl Layers {
             self.tree.remove(&mismatch.at);
         }
         let (config, complete) = self.sections();
+        let mut notices: Vec<String> = Vec::new();
+        for found in reserved {
+            if config.environment == Environment::Production {
+                let problem = "not in this version; nothing of it takes effect, and production does not pretend: remove it".to_owned();
+                self.troubles.push(Trouble { origin: found.origin, key: found.key, problem });
+            } else {
+                notices.push(found.notice());
+            }
+        }
         // A rule over several keys would complain about what is only missing because it could not be read.
         if complete {
             let mut findings = Findings::default();
@@ -221,7 +232,7 @@ impl Layers {
         if !self.troubles.is_empty() {
             return Err(Invalid(self.troubles));
         }
-        let notices = self.report.unused.iter().map(|name| format!("{name} is set, and this version has no use for it")).collect();
+        notices.extend(self.report.unused.iter().map(|name| format!("{name} is set, and this version has no use for it")));
         Ok(Loaded { config, tree: self.tree, notices })
     }
 

@@ -4,6 +4,7 @@ use baluarte_kernel::{ByteSize, Period, Rate};
 use serde_json::{Map, Value};
 
 use super::{
+    reserved,
     tree::Path,
     values::{ListenAddr, Network, PublicUrl},
 };
@@ -21,7 +22,7 @@ pub struct Schema(Value);
 
 impl Schema {
     pub fn of<T: schemars::JsonSchema>() -> Self {
-        Self(schemars::schema_for!(T).to_value())
+        Self(reserved::allow(schemars::schema_for!(T).to_value()))
     }
 
     pub fn document(&self) -> &Value {

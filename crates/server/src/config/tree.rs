@@ -176,6 +176,13 @@ impl Tree {
         }
     }
 
+    /// Where the first part of what is at a path came from, for a table that nobody set as a whole.
+    pub(super) fn origin_within(&self, path: &Path) -> Option<&Origin> {
+        let own = self.origins.get(&path.to_string());
+        let inside = || self.origins.values().find(|(at, _)| at.is_within(path));
+        own.or_else(inside).map(|(_, origin)| origin)
+    }
+
     /// Every place the layers set, with its origin.
     pub fn origins(&self) -> impl Iterator<Item = (&str, &Origin)> {
         self.origins.iter().map(|(key, (_, origin))| (key.as_str(), origin))

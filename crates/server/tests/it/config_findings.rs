@@ -15,7 +15,7 @@ trusted_proxies = ["10.0.0.0/8", "everybody"]
 servers = "http://127.0.0.1:9000"
 [limits.api]
 rate = "100/fortnight"
-[jobs]
+[jbos]
 retry_base = "5s"
 "#;
     Scratch::new()
@@ -30,7 +30,7 @@ retry_base = "5s"
         .says("line 7: server.trusted_proxies[1]: found \"everybody\", expected a network")
         .says("line 9: gateway.upstreams.shop.servers: found \"http://127.0.0.1:9000\", expected a list")
         .says("line 11: limits.api.rate: found \"100/fortnight\", expected a rate such as")
-        .says("line 12: jobs: unknown key; allowed: ");
+        .says("line 12: jbos: unknown key; did you mean \"jobs\"?");
 }
 
 #[test]
@@ -142,4 +142,79 @@ fn sqlite_with_redis_is_refused_with_the_reason() {
 #[test]
 fn a_well_known_name_that_nothing_uses_yet_is_a_note_not_an_error() {
     Scratch::new().env("STRIPE_SECRET_KEY", "sk_test").run(&["check"]).expect(0).says("STRIPE_SECRET_KEY is set").never_says("sk_test");
+}
+
+const LATER: &str = r#"
+[gateway.upstreams.shop]
+servers = ["http://127.0.0.1:9000"]
+credential = "partner"
+[gateway.credentials.partner]
+kind = "session"
+login = { path = "/login", body = { totp = "{totp?}" } }
+[jobs]
+[chat]
+rate = "10/s"
+[uptime.monitors.home]
+url = "https://example.com"
+[[backup.targets]]
+kind = "directory"
+[billing.stripe]
+secret_key = "sk_hunter2"
+"#;
+
+const LATER_NAMES: [&str; 7] =
+    ["[jobs]", "[chat]", "[uptime]", "[backup]", "[billing.stripe]", "[gateway.credentials]", "gateway.upstreams.shop.credential"];
+
+#[test]
+fn what_a_later_version_brings_is_a_note_for_each_in_development() {
+    let checked = Scratch::new().file("baluarte.toml", LATER).run(&["check"]).expect(0).never_says("hunter2");
+    let notes: Vec<&str> = checked.stdout.lines().filter(|line| line.starts_with("note: ")).collect();
+    let expected = LATER_NAMES.map(|name| format!("note: {name}: not in this version; nothing of it takes effect"));
+    assert_eq!(notes, expected, "{}", checked.stdout);
+    let by_environment = Scratch::new().env("BALUARTE__BACKUP__SCHEDULE", "0 3 * * *");
+    by_environment.run(&["check"]).expect(0).says("note: [backup]: not in this version");
+}
+
+#[test]
+fn what_a_later_version_brings_is_refused_in_production_with_its_place() {
+    let site = Scratch::new()
+        .file("baluarte.toml", LATER)
+        .env("APP_ENV", "production")
+        .env("SECRET_KEY", "kR2c8sVq0nZx5LwB7yTf3hJd9mPa6uEg1iXoCNbWQtM")
+        .env("PUBLIC_URL", "https://shop.example.com")
+        .env("BALUARTE__CHAT__BURST", "50");
+    let mut ran = site.run(&["serve"]).expect(2).says("7 problems").never_says("hunter2");
+    for (line, name) in
+        [(4, "gateway.upstreams.shop.credential"), (8, "jobs"), (9, "chat"), (11, "uptime"), (13, "backup"), (15, "billing.stripe")]
+    {
+        ran = ran.says(&format!("baluarte.toml, line {line}: {name}: not in this version"));
+    }
+}
+
+#[test]
+fn what_says_nothing_about_later_versions_is_simply_fine() {
+    let config = "[gateway.upstreams.shop]\nservers = [\"http://127.0.0.1:9000\"]\ncredential = \"\"\n[edge.tls]\nmode = \"off\"\ncertificate = \"\"\n";
+    Scratch::new().file("baluarte.toml", config).run(&["check"]).expect(0).never_says("note:");
+    let tls = Scratch::new().file("baluarte.toml", "[edge.tls]\nmode = \"acme\"\n");
+    tls.run(&["check"]).expect(2).says("edge.tls.mode: only \"off\" is possible");
+}
+
+#[test]
+fn a_typo_beside_a_reserved_name_is_still_an_error() {
+    let config = "[bakcup]\nschedule = \"0 3 * * *\"\n[gateway.upstreams.shop]\nservers = [\"http://127.0.0.1:9000\"]\ncredentail = \"\"\n";
+    Scratch::new()
+        .file("baluarte.toml", config)
+        .run(&["check"])
+        .expect(2)
+        .says("bakcup: unknown key; did you mean \"backup\"?")
+        .says("gateway.upstreams.shop.credentail: unknown key; did you mean \"credential\"?");
+}
+
+#[test]
+fn the_schema_allows_what_a_later_version_brings() {
+    let schema = Scratch::new().run(&["config", "schema"]).expect(0).stdout;
+    let schema: serde_json::Value = serde_json::from_str(&schema).expect("JSON");
+    for section in ["jobs", "chat", "uptime", "backup"] {
+        assert_eq!(schema["properties"][section]["$ref"], "#/$defs/Reserved", "{section}");
+    }
 }
