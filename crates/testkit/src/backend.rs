@@ -19,7 +19,7 @@ pub enum Backend {
 
 /// Writes one test for each [`Backend`]: `name::sqlite` and `name::postgres_and_redis`.
 ///
-/// ```ignore
+/// ```text
 /// each_process_backend! {
 ///     async fn a_session_survives_a_restart(backend) { … }
 /// }
