@@ -19,8 +19,8 @@ pub(super) const TOPIC: &str = "identity.revocations";
 
 /// How often the database is asked for revocations that nobody told us of.
 const POLL: Duration = Duration::from_millis(500);
-/// How far back each question reaches: longer than a commit takes and clocks differ.
-const OVERLAP: Duration = Duration::from_secs(10);
+/// How far back each question reaches: longer than the slowest transaction takes and clocks differ.
+const OVERLAP: Duration = Duration::from_secs(60);
 const TIDY: Duration = Duration::from_secs(30);
 /// Pieces in which sessions that are over are removed each time, so that nobody waits long for SQLite's one writer.
 const SWEEPS: usize = 20;
@@ -135,12 +135,14 @@ impl Identity {
     async fn sweep(&self) -> Result<(), IdentityError> {
         let now = self.inner.kit.clock.now();
         for _ in 0..SWEEPS {
-            let tx = self.inner.kit.db.begin().await?;
-            let swept = store::sessions::sweep(&tx, self.idle_since(now), now).await?;
-            tx.commit().await?;
-            if swept == 0 {
+            // Looked for outside the transaction: the search must not keep SQLite's one writer.
+            let over = store::sessions::list_over(&self.inner.kit.db, self.idle_since(now), now).await?;
+            if over.is_empty() {
                 break;
             }
+            let tx = self.inner.kit.db.begin().await?;
+            store::sessions::remove(&tx, &over).await?;
+            tx.commit().await?;
         }
         let tx = self.inner.kit.db.begin().await?;
         store::revocations::sweep(&tx, now).await?;

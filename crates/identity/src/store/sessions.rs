@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use baluarte_db::{DbError, Tx, placeholders, sql};
+use baluarte_db::{Db, DbError, Tx, placeholders, sql};
 use baluarte_kernel::{Cursor, Page, Principal, SessionId, Timestamp, UserId};
 use sea_orm::{ConnectionTrait, FromQueryResult, Value};
 
@@ -281,16 +281,17 @@ pub(crate) async fn delete_sessions(tx: &Tx, user: UserId, keep: Option<SessionI
 const EXPIRED: &str = "SELECT id FROM sessions WHERE expires_at <= $1
     OR last_seen_at <= CASE WHEN kind = 'cookie' THEN $2 ELSE $3 END LIMIT 500";
 
-/// Removes some sessions that are over; returns how many. Their credentials are void by their own times.
-pub(crate) async fn sweep(tx: &Tx, idle_since: (Timestamp, Timestamp), now: Timestamp) -> Result<u64, DbError> {
-    let values = [now.micros().into(), idle_since.0.micros().into(), idle_since.1.micros().into()];
-    let over = ids(tx, EXPIRED, values).await?;
-    if over.is_empty() {
-        return Ok(0);
-    }
+/// Some of the sessions that are over. Their credentials are void by their own times.
+pub(crate) async fn list_over(db: &Db, idle_since: (Timestamp, Timestamp), now: Timestamp) -> Result<Vec<SessionId>, DbError> {
+    ids(db.read(), EXPIRED, [now.micros().into(), idle_since.0.micros().into(), idle_since.1.micros().into()]).await
+}
+
+/// Removes these; at least one.
+pub(crate) async fn remove(tx: &Tx, over: &[SessionId]) -> Result<(), DbError> {
     let text = format!("DELETE FROM sessions WHERE id IN ({})", placeholders(1, over.len()));
     let values = over.iter().map(|id| Value::from(id.to_string()));
-    Ok(tx.execute_raw(sql(tx, &text, values)).await?.rows_affected())
+    tx.execute_raw(sql(tx, &text, values)).await?;
+    Ok(())
 }
 
 #[derive(FromQueryResult)]
@@ -298,7 +299,7 @@ struct IdRow {
     id: String,
 }
 
-async fn ids(tx: &Tx, text: &str, values: impl IntoIterator<Item = Value>) -> Result<Vec<SessionId>, DbError> {
-    let rows = IdRow::find_by_statement(sql(tx, text, values)).all(tx).await?;
+async fn ids(conn: &impl ConnectionTrait, text: &str, values: impl IntoIterator<Item = Value>) -> Result<Vec<SessionId>, DbError> {
+    let rows = IdRow::find_by_statement(sql(conn, text, values)).all(conn).await?;
     rows.iter().map(|row| read("sessions.id", &row.id)).collect()
 }
