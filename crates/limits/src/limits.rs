@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use baluarte_backplane::{Backplane, Decision, MAX_WANTS, Quota, Want};
 use baluarte_kernel::Rate;
 
@@ -12,7 +13,7 @@ use crate::{
     verdict::{Fields, FieldsWriter, Verdict, whole_seconds},
 };
 
-/// A limit that exists, by number; resolve once, check often.
+/// A limit by number; resolve once, check often. It means the same limit for as long as the process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LimitId(pub u16);
 
@@ -23,7 +24,14 @@ pub struct Limits(Arc<Inner>);
 struct Inner {
     backplane: Backplane,
     digester: Digester,
-    limits: Vec<Limit>,
+    table: ArcSwap<Table>,
+}
+
+/// The limits as last configured.
+#[derive(Default)]
+struct Table {
+    /// By number. One that is no longer configured stays as it was: requests on their way, and they alone, still use it.
+    limits: Vec<Arc<Limit>>,
     by_name: HashMap<String, LimitId>,
 }
 
@@ -34,14 +42,18 @@ struct Limit {
     on_store_failure: OnStoreFailure,
     /// The plan's rate replaces its rates.
     follows_plan: bool,
-    counters: Counters,
+    /// Outlive a reload.
+    counters: Arc<Counters>,
 }
 
 /// One bucket a limit counts in: one of its keys, one of its rates.
 struct Policy {
-    /// As in Redis keys and `violated_policies`: the limit's name, then what distinguishes this bucket from the limit's others.
+    /// As in `violated_policies`: the limit's name, then what distinguishes this bucket from the limit's others.
     name: String,
     quoted: String,
+    /// As in Redis keys: the name and the quota. With another quota others are full buckets, or whoever used up `1/h`
+    /// would wait for an hour after it has become `60/min`.
+    bucket: String,
     key: KeyBy,
     quota: Quota,
     advertised: Advertised,
@@ -65,7 +77,7 @@ struct Plan<'a> {
 
 impl fmt::Debug for Limits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Limits").field(&self.0.by_name.keys()).finish()
+        f.debug_tuple("Limits").field(&self.0.table.load().by_name.keys()).finish()
     }
 }
 
@@ -73,13 +85,18 @@ impl Limits {
     /// `subject_key`: derived from the installation's secret and the same on every replica; whoever lacks it cannot tell
     /// from the keys in Redis whose they are. `config` has been validated.
     pub fn new(config: &LimitsConfig, backplane: Backplane, subject_key: &[u8; 32]) -> Self {
-        let limits: Vec<Limit> = settings(config).into_iter().map(|(name, settings)| Limit::new(name, &settings)).collect();
-        let by_name = limits.iter().zip(0..).map(|(limit, id)| (limit.name.clone(), LimitId(id))).collect();
-        Self(Arc::new(Inner { backplane, digester: Digester::new(subject_key), limits, by_name }))
+        let table = ArcSwap::from_pointee(Table::default().changed(config));
+        Self(Arc::new(Inner { backplane, digester: Digester::new(subject_key), table }))
+    }
+
+    /// Takes over a changed and validated configuration. Numbers stay valid and counts go on; where the rate or the
+    /// burst changed, everybody begins with a full bucket.
+    pub fn reload(&self, config: &LimitsConfig) {
+        self.0.table.rcu(|table| table.changed(config));
     }
 
     pub fn resolve(&self, name: &str) -> Option<LimitId> {
-        self.0.by_name.get(name).copied()
+        self.0.table.load().by_name.get(name).copied()
     }
 
     /// Debits all of them or none. From memory it answers without yielding.
@@ -89,8 +106,9 @@ impl Limits {
     pub async fn check(&self, limits: &[LimitId], subject: &Subject<'_>) -> Verdict {
         match &self.0.backplane {
             Backplane::Local(_) => {
+                let table = self.0.table.load();
                 let mut plan = Plan::empty();
-                if self.0.fill(&mut plan, limits, subject).is_none() {
+                if self.0.fill(&table, &mut plan, limits, subject).is_none() {
                     return Verdict::StoreAway;
                 }
                 plan.verdict(&self.0.backplane.take_local(plan.wants()))
@@ -102,15 +120,38 @@ impl Limits {
 
     /// What was decided so far, for `/metrics`.
     pub fn snapshot(&self) -> Vec<LimitStats> {
-        let stats = |limit: &Limit| limit.counters.read(&limit.name, limit.on_store_failure);
-        self.0.limits.iter().map(stats).collect()
+        let stats = |limit: &Arc<Limit>| limit.counters.read(&limit.name, limit.on_store_failure);
+        self.0.table.load().limits.iter().map(stats).collect()
+    }
+}
+
+impl Table {
+    fn changed(&self, config: &LimitsConfig) -> Self {
+        let mut limits = self.limits.clone();
+        let mut by_name = HashMap::new();
+        for (name, settings) in settings(config) {
+            let known = limits.iter().position(|limit| limit.name == name);
+            let counters = known.map(|at| Arc::clone(&limits[at].counters)).unwrap_or_default();
+            let limit = Arc::new(Limit::new(name.clone(), &settings, counters));
+            let at = known.unwrap_or(limits.len());
+            // A process that has seen so many names has been reloaded for years with new ones each time.
+            let Ok(id) = u16::try_from(at) else { continue };
+            if known.is_some() {
+                limits[at] = limit
+            } else {
+                limits.push(limit)
+            }
+            by_name.insert(name, LimitId(id));
+        }
+        Self { limits, by_name }
     }
 }
 
 impl Inner {
     async fn check_shared(&self, limits: &[LimitId], subject: &Subject<'_>) -> Verdict {
+        let table = self.table.load_full();
         let mut plan = Plan::empty();
-        if self.fill(&mut plan, limits, subject).is_none() {
+        if self.fill(&table, &mut plan, limits, subject).is_none() {
             return Verdict::StoreAway;
         }
         if plan.len == 0 {
@@ -138,11 +179,11 @@ impl Inner {
     }
 
     /// `None`: there is no room for all buckets. Filled in place: a plan is large, and this is done for every request.
-    fn fill<'a>(&'a self, plan: &mut Plan<'a>, limits: &[LimitId], subject: &Subject<'_>) -> Option<()> {
+    fn fill<'a>(&self, table: &'a Table, plan: &mut Plan<'a>, limits: &[LimitId], subject: &Subject<'_>) -> Option<()> {
         // A digest is needed once for each kind of key, however many buckets use it.
         let mut digests = [None; KeyBy::COUNT];
         for id in limits {
-            let limit = self.limits.get(usize::from(id.0))?;
+            let limit = table.limits.get(usize::from(id.0))?;
             let plan_rate = subject.user_rate.filter(|_| limit.follows_plan && subject.user.is_some());
             for policy in &limit.policies {
                 let key = subject.resolve(policy.key);
@@ -156,7 +197,7 @@ impl Inner {
                     Some(rate) => (Quota::new(rate.count.get(), rate.per, rate.count.get()), Advertised::of(rate)),
                     None => (policy.quota, policy.advertised),
                 };
-                plan.push(limit, policy, advertised, Want { limit: &policy.name, subject: digest, quota, cost: 1 })?;
+                plan.push(limit, policy, advertised, Want { limit: &policy.bucket, subject: digest, quota, cost: 1 })?;
             }
         }
         Some(())
@@ -164,7 +205,7 @@ impl Inner {
 }
 
 impl Limit {
-    fn new(name: String, settings: &Settings) -> Self {
+    fn new(name: String, settings: &Settings, counters: Arc<Counters>) -> Self {
         let mut policies = Vec::with_capacity(settings.keys.len() * settings.rates.len());
         for key in &settings.keys {
             for (index, rate) in settings.rates.iter().enumerate() {
@@ -179,6 +220,7 @@ impl Limit {
                 let burst = settings.burst.filter(|_| index == 0).unwrap_or(rate.count.get());
                 policies.push(Policy {
                     quoted: format!("\"{policy_name}\""),
+                    bucket: format!("{policy_name}@{rate}+{burst}"),
                     name: policy_name,
                     key: *key,
                     quota: Quota::new(rate.count.get(), rate.per, burst),
@@ -191,7 +233,7 @@ impl Limit {
             counts_by_ip: settings.keys.contains(&KeyBy::Ip),
             on_store_failure: settings.on_store_failure,
             follows_plan: name == "user",
-            counters: Counters::default(),
+            counters,
             name,
             policies,
         }

@@ -1,6 +1,9 @@
 //! What was decided, counted without one core disturbing another.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 use baluarte_telemetry::{Metrics, metrics::Counter};
 
@@ -65,23 +68,57 @@ impl Counters {
 impl Limits {
     /// Shows the counts in `/metrics`: `baluarte_limits_decisions_total` and `baluarte_limits_store_failures_total`. Call it once.
     pub fn report(&self, metrics: &Metrics) {
-        let series = |stats: &LimitStats| {
-            let decisions = |decision| {
-                let labels: &[(&str, &str)] = &[("limit", &stats.name), ("decision", decision)];
-                metrics.counter("baluarte_limits_decisions_total", "Requests a limit allowed or refused.", labels)
-            };
-            let labels: &[(&str, &str)] = &[("limit", &stats.name), ("policy", stats.on_store_failure.as_str())];
-            let failures = "Requests judged by a limit's failure policy because Redis was away.";
-            [decisions("allowed"), decisions("limited"), metrics.counter("baluarte_limits_store_failures_total", failures, labels)]
-        };
-        let series: Vec<[Counter; 3]> = self.snapshot().iter().map(series).collect();
-        let limits = self.clone();
-        metrics.on_scrape(move || {
-            for (counters, stats) in series.iter().zip(limits.snapshot()) {
-                for (counter, count) in counters.iter().zip([stats.allowed, stats.limited, stats.store_failures]) {
-                    counter.add(count.saturating_sub(counter.get()));
+        let series: Mutex<Vec<Series>> = Mutex::default();
+        let (limits, registry) = (self.clone(), metrics.clone());
+        let update = move || {
+            // A panic in here leaves numbers that the next reading corrects.
+            let mut series = series.lock().unwrap_or_else(PoisonError::into_inner);
+            for (at, stats) in limits.snapshot().into_iter().enumerate() {
+                // A reload adds limits behind those that are there.
+                if series.len() == at {
+                    series.push(Series::new(&registry, &stats));
                 }
+                series[at].update(&registry, stats);
             }
-        });
+        };
+        // All series are there from the start, at zero.
+        update();
+        metrics.on_scrape(update);
     }
+}
+
+/// One limit in `/metrics`.
+struct Series {
+    /// As it was when last shown.
+    shown: LimitStats,
+    allowed: Counter,
+    limited: Counter,
+    store_failures: Counter,
+}
+
+impl Series {
+    fn new(metrics: &Metrics, stats: &LimitStats) -> Self {
+        let decisions = |decision| {
+            let labels: &[(&str, &str)] = &[("limit", &stats.name), ("decision", decision)];
+            metrics.counter("baluarte_limits_decisions_total", "Requests a limit allowed or refused.", labels)
+        };
+        let shown = LimitStats { allowed: 0, limited: 0, store_failures: 0, ..stats.clone() };
+        Self { shown, allowed: decisions("allowed"), limited: decisions("limited"), store_failures: store_failures(metrics, stats) }
+    }
+
+    fn update(&mut self, metrics: &Metrics, stats: LimitStats) {
+        if stats.on_store_failure != self.shown.on_store_failure {
+            self.store_failures = store_failures(metrics, &stats);
+        }
+        self.allowed.add(stats.allowed.saturating_sub(self.shown.allowed));
+        self.limited.add(stats.limited.saturating_sub(self.shown.limited));
+        self.store_failures.add(stats.store_failures.saturating_sub(self.shown.store_failures));
+        self.shown = stats;
+    }
+}
+
+fn store_failures(metrics: &Metrics, stats: &LimitStats) -> Counter {
+    let labels: &[(&str, &str)] = &[("limit", &stats.name), ("policy", stats.on_store_failure.as_str())];
+    let help = "Requests judged by a limit's failure policy because Redis was away.";
+    metrics.counter("baluarte_limits_store_failures_total", help, labels)
 }

@@ -105,7 +105,7 @@ async fn serve(
                 tracing::info!(target: "server", signal = name, grace = %config.server.shutdown_grace, "stopping");
                 break;
             }
-            Order::Reload => current = reload(inputs, &current, &running.gateway),
+            Order::Reload => current = reload(inputs, &config, &current, &running, telemetry),
         }
     }
     draining.cancel();
@@ -187,7 +187,8 @@ async fn stop(running: Running, tasks: &Tasks, grace: Duration) {
 }
 
 /// Takes over what can change while running. An invalid configuration is refused, and the running one stays.
-fn reload(inputs: &Inputs, current: &Arc<Config>, gateway: &Gateway) -> Arc<Config> {
+/// `started`: the one that everything else still goes by.
+fn reload(inputs: &Inputs, started: &Config, current: &Arc<Config>, running: &Running, telemetry: &Telemetry) -> Arc<Config> {
     let loaded = match config::load(inputs) {
         Ok(loaded) => loaded,
         Err(invalid) => {
@@ -199,20 +200,37 @@ fn reload(inputs: &Inputs, current: &Arc<Config>, gateway: &Gateway) -> Arc<Conf
             return Arc::clone(current);
         }
     };
-    if let Err(err) = gateway.reload(&loaded.config.gateway) {
+    // Limits first: the routes name them.
+    running.kit.limits.reload(&loaded.config.limits);
+    if let Err(err) = running.gateway.reload(&loaded.config.gateway) {
+        running.kit.limits.reload(&current.limits);
         tracing::error!(target: "server", error = %err, "the new routes are refused; the running ones stay");
         return Arc::clone(current);
     }
-    let waiting = needs_restart(current, &loaded.config);
-    tracing::info!(target: "server", waiting = waiting.join(", "), "configuration reloaded: routes are new, sections under `waiting` need a restart");
+    if let Err(err) = telemetry.set_level(&loaded.config.telemetry.log_level) {
+        tracing::error!(target: "server", error = %err, "the log level stays as it was");
+    }
+    for notice in &loaded.notices {
+        tracing::warn!(target: "server", "{notice}");
+    }
+    let waiting = needs_restart(started, &loaded.config);
+    tracing::info!(
+        target: "server", waiting = waiting.join(", "),
+        "configuration reloaded: routes, limits and log level are new, what is under `waiting` needs a restart"
+    );
     Arc::new(loaded.config)
 }
 
 /// The sections that changed and that are read only at the start.
 fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
-    let (Ok(old), Ok(new)) = (serde_json::to_value(old), serde_json::to_value(new)) else { return Vec::new() };
-    let Some(sections) = new.as_object() else { return Vec::new() };
-    sections.iter().filter(|(name, value)| *name != "gateway" && old.get(name) != Some(value)).map(|(name, _)| name.clone()).collect()
+    let at_start = |config: &Config| {
+        let mut sections = serde_json::to_value(config).ok()?.as_object()?.clone();
+        sections.retain(|name, _| !["gateway", "limits"].contains(&name.as_str()));
+        sections.get_mut("telemetry")?.as_object_mut()?.remove("log_level");
+        Some(sections)
+    };
+    let (Some(old), Some(new)) = (at_start(old), at_start(new)) else { return Vec::new() };
+    new.iter().filter(|(name, value)| old.get(*name) != Some(value)).map(|(name, _)| name.clone()).collect()
 }
 
 /// What operators and container runtimes say.

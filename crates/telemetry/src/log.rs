@@ -4,11 +4,13 @@ use std::{fmt, fmt::Write as _, io, sync::Arc};
 
 use baluarte_kernel::Clock;
 use tracing::{
-    Event, Level, Subscriber,
+    Event, Subscriber,
     field::{Field, Visit},
     span,
 };
-use tracing_subscriber::{EnvFilter, Layer, filter::ParseError, layer::Context, layer::SubscriberExt, registry::LookupSpan};
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry, filter::ParseError, layer::Context, layer::SubscriberExt, registry::LookupSpan, reload,
+};
 
 use crate::{
     Telemetry, TelemetryConfig,
@@ -34,11 +36,13 @@ pub enum InitError {
     Level(#[from] ParseError),
     #[error("logging was set up before")]
     Twice,
+    #[error("logging is gone")]
+    Gone(#[from] reload::Error),
 }
 
 /// Sets up logging for the whole process, to standard output. Call it once.
 pub fn init(config: &TelemetryConfig, production: bool) -> Result<Telemetry, InitError> {
-    let filter = filter(&config.log_level)?;
+    let (filter, level) = reload::Layer::new(filter(&config.log_level)?);
     let style = match (config.log_format, production) {
         (LogFormat::Json, _) | (LogFormat::Auto, true) => Style::Json,
         (LogFormat::Text, _) | (LogFormat::Auto, false) => Style::Text,
@@ -48,8 +52,18 @@ pub fn init(config: &TelemetryConfig, production: bool) -> Result<Telemetry, Ini
     let lines = Arc::new(Lines::start(Box::new(io::stdout()), &metrics));
     let subscriber = tracing_subscriber::registry().with(filter).with(LineLayer { lane: lines.lane(), style });
     tracing::subscriber::set_global_default(subscriber).map_err(|_| InitError::Twice)?;
-    let access_log = config.access_log && tracing::enabled!(target: "access", Level::INFO);
-    Ok(Telemetry { metrics, lines, style, access_log })
+    let access_log = config.access_log && tracing::enabled!(target: "access", tracing::Level::INFO);
+    Ok(Telemetry { metrics, lines, style, access_log, level: Some(Level(level)) })
+}
+
+/// The filter in use, to be replaced.
+#[derive(Clone)]
+pub(crate) struct Level(reload::Handle<EnvFilter, Registry>);
+
+impl Level {
+    pub(crate) fn set(&self, log_level: &str) -> Result<(), InitError> {
+        Ok(self.0.reload(filter(log_level)?)?)
+    }
 }
 
 /// The filter of a `log_level`; what the operator writes comes after, and so over, our own directives.
@@ -200,13 +214,13 @@ fn sensitive(name: &str) -> bool {
     SENSITIVE_EXACT.contains(&name.as_str()) || SENSITIVE.iter().any(|word| name.contains(word))
 }
 
-fn level_name(level: Level) -> &'static str {
+fn level_name(level: tracing::Level) -> &'static str {
     match level {
-        Level::ERROR => "error",
-        Level::WARN => "warn",
-        Level::INFO => "info",
-        Level::DEBUG => "debug",
-        Level::TRACE => "trace",
+        tracing::Level::ERROR => "error",
+        tracing::Level::WARN => "warn",
+        tracing::Level::INFO => "info",
+        tracing::Level::DEBUG => "debug",
+        tracing::Level::TRACE => "trace",
     }
 }
 

@@ -3,6 +3,7 @@
 mod away;
 mod checks;
 mod fields;
+mod reload;
 
 use std::net::IpAddr;
 

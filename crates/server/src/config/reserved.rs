@@ -13,14 +13,14 @@ pub(super) const DEFINITION: &str = "Reserved";
 /// A reserved name that somebody configured.
 #[derive(Debug)]
 pub(super) struct Found {
-    pub key: String,
-    pub origin: Option<Origin>,
+    pub(super) key: String,
+    pub(super) origin: Option<Origin>,
     /// As people write it: `[backup]`.
     shown: String,
 }
 
 impl Found {
-    pub fn notice(&self) -> String {
+    pub(super) fn notice(&self) -> String {
         format!("{}: not in this version; nothing of it takes effect", self.shown)
     }
 }
@@ -55,11 +55,10 @@ fn pointer(schema: &Value, name: &str) -> Option<String> {
 
 /// Is this path a reserved name, or inside one?
 pub(super) fn covers(path: &str) -> bool {
-    let matches = |name: &&str| {
+    RESERVED.into_iter().any(|name| {
         let mut segments = path.split('.');
         name.split('.').all(|wanted| segments.next().is_some_and(|segment| wanted == "*" || wanted == segment))
-    };
-    RESERVED.iter().any(|name| matches(&name))
+    })
 }
 
 /// Takes everything reserved out of the tree. An empty text asks for nothing and is not worth a word.

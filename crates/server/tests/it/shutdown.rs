@@ -39,6 +39,46 @@ async fn sighup_takes_new_routes_and_refuses_an_invalid_configuration() {
     assert_eq!(client.get("/hello").await.expect_status(200).text(), "two");
 }
 
+#[tokio::test]
+async fn sighup_takes_new_limits_and_names_what_waits_for_a_restart() {
+    let counted = ROUTE.replace("limits = []", "limits = [\"hello\"]") + "[limits.hello]\nrate = \"1/h\"\n";
+    let app = Baluarte::builder(bin()).config(&counted).start().await;
+    let client = app.client();
+    client.get("/hello").await.expect_status(200);
+    client.get("/hello").await.expect_status(429);
+    let file = config_file(&app);
+    let text = std::fs::read_to_string(&file).expect("the harness wrote it");
+
+    let changed = text.replace("\"1/h\"", "\"3600/h\"") + "\n[identity]\nregistration = \"closed\"\n[chat]\nrate = \"1/s\"\n";
+    std::fs::write(&file, &changed).expect("our own file");
+    app.signal(Signal::HUP);
+    app.wait_for_log("configuration reloaded").await;
+    let told = app.logs();
+    let line = told.lines().find(|line| line.contains("configuration reloaded")).expect("it was waited for");
+    assert!(line.contains("identity") && !line.contains("gateway,"), "{line}");
+    assert!(told.contains("[chat]: not in this version"), "{told}");
+    let answer = client.get("/hello").await;
+    assert!(answer.headers["ratelimit-policy"].to_str().is_ok_and(|policy| policy.contains("q=3600")), "{answer:?}");
+
+    std::fs::write(&file, changed.replace("\"3600/h\"", "\"often\"")).expect("our own file");
+    app.signal(Signal::HUP);
+    app.wait_for_log("the running one stays").await;
+    assert!(app.logs().contains("limits.hello.rate"), "{}", app.logs());
+    let answer = client.get("/hello").await;
+    assert!(answer.headers["ratelimit-policy"].to_str().is_ok_and(|policy| policy.contains("q=3600")), "{answer:?}");
+}
+
+#[tokio::test]
+async fn sighup_takes_the_log_level() {
+    let app = Baluarte::builder(bin()).config("[telemetry]\nlog_level = \"warn\"\n").start().await;
+    assert!(!app.logs().contains("ready"), "{}", app.logs());
+    let file = config_file(&app);
+    let text = std::fs::read_to_string(&file).expect("the harness wrote it");
+    std::fs::write(&file, text.replace("\"warn\"", "\"info\"")).expect("our own file");
+    app.signal(Signal::HUP);
+    app.wait_for_log("configuration reloaded").await;
+}
+
 /// The file that this replica was started with.
 fn config_file(app: &Baluarte) -> std::path::PathBuf {
     let port = app.base_url.rsplit(':').next().unwrap_or_default();
