@@ -43,7 +43,11 @@ pub fn prepare(request: &mut Request<RequestBody>, origin: &Origin<'_>, is_priva
     let upgrade = switches.then(|| Upgrade { client: hyper::upgrade::on(&mut *request) });
     let protocol = if switches { request.headers().get(header::UPGRADE).cloned() } else { None };
     let chain = origin.trusted_peer.map(|peer| chain(request.headers(), origin.client_ip, peer));
-    let wants_trailers = clean(request.headers_mut(), |name| is_claim(name, origin.trusted_peer.is_some()) || is_private(name));
+    let is_unwanted = |name: &str| is_claim(name, origin.trusted_peer.is_some()) || is_private(name);
+    let wants_trailers = clean(request.headers_mut(), is_unwanted);
+    if request.headers().contains_key(header::TRAILER) {
+        announce_trailers(request.headers_mut(), is_unwanted);
+    }
 
     let headers = request.headers_mut();
     if wants_trailers {
@@ -107,6 +111,8 @@ fn is_claim(name: &str, from_trusted_peer: bool) -> bool {
         "forwarded" | "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host" => true,
         // Some frameworks route by these instead of the request line, which would go around the route's access rule.
         "x-original-url" | "x-rewrite-url" | "x-original-uri" => true,
+        // CGI programs take it for the variable that names their own proxy.
+        "proxy" => true,
         "x-real-ip" | "x-client-ip" | "x-cluster-client-ip" | "true-client-ip" => !from_trusted_peer,
         _ => !from_trusted_peer && name.starts_with("x-forwarded-"),
     }
@@ -152,6 +158,24 @@ fn clean(headers: &mut HeaderMap, is_unwanted: impl Fn(&str) -> bool) -> bool {
         headers.remove(name);
     }
     wants_trailers
+}
+
+/// What may not come as a header may not come as a trailer either, since some apps make no difference. Only trailers that
+/// were announced are sent on.
+fn announce_trailers(headers: &mut HeaderMap, is_unwanted: impl Fn(&str) -> bool) {
+    let announced = headers.get_all(header::TRAILER).iter();
+    let allowed: Vec<&str> = announced
+        .flat_map(tokens)
+        .filter(|token| {
+            let name = folded(&token.to_ascii_lowercase()).into_owned();
+            !is_hop_by_hop(&name) && !is_unwanted(&name)
+        })
+        .collect();
+    let allowed = HeaderValue::from_str(&allowed.join(", ")).ok().filter(|value| !value.is_empty());
+    match allowed {
+        Some(allowed) => drop(headers.insert(header::TRAILER, allowed)),
+        None => drop(headers.remove(header::TRAILER)),
+    }
 }
 
 /// The name as a CGI-like interface would see it: `Remote_User` and `Remote.User` become the variable of `Remote-User`.

@@ -143,6 +143,9 @@ impl Pool {
         let place = Place::take(&self.0.upstream, timeout).await.ok_or(ProxyError::Busy)?;
         if let Some(host) = &spec.host {
             request.headers_mut().insert(header::HOST, host.clone());
+        } else if !request.headers().contains_key(header::HOST) {
+            // The client spoke HTTP/1.0; we speak HTTP/1.1, which is not valid without.
+            request.headers_mut().insert(header::HOST, spec.servers[0].authority.clone());
         }
         let no_body = request.body().is_end_stream();
         let mut spare = (no_body && spec.retries > 0 && prepared.upgrade.is_none() && headers::is_idempotent(request.method()))

@@ -120,11 +120,13 @@ pub(crate) async fn front(spec: UpstreamSpec) -> Front {
                 let (pool, via) = (pool.clone(), trusted.get());
                 async move {
                     let mut request = request.map(RequestBody::incoming);
+                    // As the edge says it: an old client has none.
+                    let host = if request.headers().contains_key("host") { "app.example" } else { "" };
                     let origin = Origin {
                         client_ip: via.map_or(peer.ip(), |[_, client]| client.parse().unwrap()),
                         trusted_peer: via.map(|[peer, _]| peer.parse().unwrap()),
                         scheme: Scheme::Http,
-                        host: "app.example",
+                        host,
                     };
                     let prepared = prepare(&mut request, &origin, |name| name == "remote-user");
                     Ok::<_, Infallible>(pool.forward(request, prepared, None).await.unwrap_or_else(|err| failure(&err)))

@@ -1,5 +1,7 @@
 //! What the upstream gets to see.
 
+use std::{cell::RefCell, rc::Rc};
+
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::harness::*;
@@ -53,6 +55,46 @@ fn a_client_cannot_claim_where_it_came_from_or_who_it_is() {
         assert!(head.contains("\r\nx-forwarded-for: 127.0.0.1\r\n"), "{head}");
         assert!(head.contains("\r\nx-forwarded-proto: http\r\n") && head.contains("\r\nx-forwarded-host: app.example\r\n"), "{head}");
         assert!(head.contains("\r\nforwarded: for=127.0.0.1;host=\"app.example\";proto=http\r\n"), "{head}");
+    });
+}
+
+#[test]
+fn a_client_cannot_say_in_a_trailer_what_it_may_not_say_in_a_header() {
+    run(async {
+        let seen = Rc::new(RefCell::new(String::new()));
+        let bytes = Rc::clone(&seen);
+        let app = upstream(move |mut stream, _| {
+            let bytes = Rc::clone(&bytes);
+            async move {
+                let mut all = read_head(&mut stream).await.unwrap();
+                while !all.ends_with("\r\n\r\n") || !all.contains("\r\n0\r\n") {
+                    all.push(char::from(stream.read_u8().await.unwrap()));
+                }
+                bytes.replace(all);
+                stream.write_all(OK).await.unwrap();
+            }
+        })
+        .await;
+        let front = front(spec(&[app])).await;
+        let request = "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\
+            trailer: Remote-User, x-sum, remote_user\r\ntrailer: X-Forwarded-For\r\n\r\n\
+            3\r\nabc\r\n0\r\nremote-user: root\r\nremote_user: root\r\nx-forwarded-for: 6.6.6.6\r\nx-sum: 1\r\n\r\n";
+        talk(front.addr, request).await;
+        let seen = seen.borrow();
+        assert!(!seen.contains("root") && !seen.contains("6.6.6.6"), "{seen}");
+        assert!(seen.contains("trailer: x-sum\r\n") && seen.ends_with("\r\nx-sum: 1\r\n\r\n"), "{seen}");
+    });
+}
+
+#[test]
+fn a_request_without_host_gets_one_on_its_way() {
+    run(async {
+        let (app, heads) = answering(OK).await;
+        let front = front(spec(&[app])).await;
+        talk(front.addr, "GET / HTTP/1.0\r\nproxy: http://evil.example\r\n\r\n").await;
+        let head = heads.last();
+        assert!(head.starts_with("GET / HTTP/1.1\r\n") && head.contains(&format!("\r\nhost: {app}\r\n")), "{head}");
+        assert!(!head.contains("evil"), "{head}");
     });
 }
 
