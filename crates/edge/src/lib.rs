@@ -17,6 +17,7 @@ mod run;
 mod service;
 mod stats;
 mod tls;
+mod unread;
 mod wire;
 
 use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};

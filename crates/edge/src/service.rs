@@ -26,7 +26,7 @@ use crate::{
     core::{Core, Exchange, Peer},
     door::Door,
     headers,
-    http1::{REFUSED_METHOD, host_is_valid, method_rule, target_is_clean},
+    http1::{REFUSED_METHOD, host_is_valid, method_rule, number, target_is_clean},
     request_id::{X_REQUEST_ID, keep_valid_trace},
     rules::{self, Rule},
     wire::{Refused, Wire},
@@ -88,6 +88,9 @@ impl<D: Door> Service<D> {
             response = refusal(rule);
         }
         self.finish(&mut response, &mut exchange, &tastes, id_value);
+        if exchange.version == Version::HTTP_2 {
+            response = response.map(|body| self.core.wires.unread.watch(body, &self.wire));
+        }
         response.map(|body| AnswerBody::new(body, exchange))
     }
 
@@ -95,6 +98,9 @@ impl<D: Door> Service<D> {
     fn check(&self, request: &mut Request<Incoming>) -> Result<(), &'static Rule> {
         let http2 = request.version() == Version::HTTP_2;
         if http2 {
+            if request.headers().len() > self.core.limits.headers {
+                return Err(&rules::FIELD_COUNT);
+            }
             check_http2(request)?;
         }
         if request.uri().authority().is_some() {
@@ -276,6 +282,13 @@ fn check_http2(request: &mut Request<Incoming>) -> Result<(), &'static Rule> {
         (Some(_), _) if !matches!(request.uri().scheme_str(), Some("http" | "https")) => return Err(&rules::PSEUDO_SCHEME),
         (Some(_) | None, _) => {}
     }
+    // Two lengths that differ would be where one request ends and a smuggled one begins, for an upstream that speaks HTTP/1.
+    let mut lengths = request.headers().get_all(header::CONTENT_LENGTH).iter();
+    match (lengths.next(), lengths.next()) {
+        (_, Some(_)) => return Err(&rules::LENGTH_DUPLICATE),
+        (Some(length), None) if number(length.as_bytes()).is_none() => return Err(&rules::LENGTH_INVALID),
+        (Some(_) | None, None) => {}
+    }
     join_cookies(request.headers_mut());
     Ok(())
 }
@@ -318,7 +331,8 @@ fn remove_underscores(headers: &mut HeaderMap) {
 }
 
 fn is_websocket(headers: &HeaderMap) -> bool {
-    headers.get(header::UPGRADE).is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
+    let mut protocols = headers.get_all(header::UPGRADE).iter();
+    protocols.next().is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket")) && protocols.next().is_none()
 }
 
 /// The peer as seen by the socket, ready for `RequestMeta`.

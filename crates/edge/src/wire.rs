@@ -20,6 +20,7 @@ use crate::{
     config::EdgeConfig,
     listener::{Admission, Place},
     rules::Rule,
+    unread::Unread,
 };
 
 /// What a connection is doing, as far as its bytes tell.
@@ -157,6 +158,16 @@ impl Wire {
         }
     }
 
+    /// The core's clock.
+    pub(crate) fn tick(&self) -> u32 {
+        self.now.load(Relaxed)
+    }
+
+    /// Bytes that the socket took until now.
+    pub(crate) fn written(&self) -> u64 {
+        self.written.load(Relaxed)
+    }
+
     pub(crate) fn request_begins(&self) {
         self.requests.store(self.requests.load(Relaxed) + 1, Relaxed);
     }
@@ -261,7 +272,7 @@ pub(crate) struct Patience {
     head: u32,
     idle: u32,
     body: u32,
-    write: u32,
+    pub(crate) write: u32,
     pub(crate) answer: u32,
     /// Bytes per tick, times 1024.
     min_rate: u64,
@@ -288,7 +299,7 @@ impl Patience {
         }
     }
 
-    fn enough(&self, bytes: u64, ticks: u32) -> bool {
+    pub(crate) fn enough(&self, bytes: u64, ticks: u32) -> bool {
         bytes.saturating_mul(1_024) >= self.min_rate.saturating_mul(u64::from(ticks))
     }
 }
@@ -300,6 +311,7 @@ pub(crate) struct Wires {
     list: RefCell<List>,
     arrived: Notify,
     admission: Arc<Admission>,
+    pub(crate) unread: Unread,
 }
 
 #[derive(Default)]
@@ -310,7 +322,14 @@ struct List {
 
 impl Wires {
     pub(crate) fn new(patience: Patience, admission: Arc<Admission>) -> Rc<Self> {
-        Rc::new(Self { now: Arc::default(), patience, list: RefCell::default(), arrived: Notify::new(), admission })
+        Rc::new(Self {
+            now: Arc::default(),
+            patience,
+            list: RefCell::default(),
+            arrived: Notify::new(),
+            admission,
+            unread: Unread::default(),
+        })
     }
 
     /// A new connection, which gives `place` back when it closes.
@@ -383,6 +402,7 @@ impl Wires {
             let now = self.now.load(Relaxed).wrapping_add(1);
             self.now.store(now, Relaxed);
             self.look(now);
+            self.unread.let_go(&self.patience);
         }
     }
 

@@ -74,6 +74,7 @@ impl<S: ClientIo> Guard<S> {
     fn scan_held(&mut self) {
         let was_body = self.framing.expects() == Expects::Body;
         let scan = self.framing.scan(&self.held);
+        self.tell_what_was_seen();
         self.ready = scan.pass;
         match scan.refuse {
             Some(rule) => self.refuse(rule),
@@ -81,14 +82,18 @@ impl<S: ClientIo> Guard<S> {
         }
     }
 
-    /// Tells the sweep where the connection is, after `passed` bytes went on to hyper.
-    fn note(&self, was_body: bool, passed: usize) {
+    /// Whatever becomes of the bytes behind: the requests that pass need it.
+    fn tell_what_was_seen(&self) {
         if self.framing.upgrade_seen {
             self.wire.upgrade_seen.store(true, std::sync::atomic::Ordering::Relaxed);
         }
         if self.framing.underscore_seen {
             self.wire.underscore_seen.store(true, std::sync::atomic::Ordering::Relaxed);
         }
+    }
+
+    /// Tells the sweep where the connection is, after `passed` bytes went on to hyper.
+    fn note(&self, was_body: bool, passed: usize) {
         match self.framing.expects() {
             // A body's clock only runs while hyper waits for it: see `waiting`.
             Expects::Body => {
@@ -249,6 +254,7 @@ impl<S: ClientIo> AsyncRead for Guard<S> {
             }
             let was_body = expects == Expects::Body;
             let scan = this.framing.scan(new);
+            this.tell_what_was_seen();
             let (passed, all) = (scan.pass, new.len());
             if passed < all {
                 this.held.extend_from_slice(&new[passed..]);

@@ -246,7 +246,10 @@ pub(crate) fn host_is_valid(host: &[u8]) -> bool {
     let port_is_valid = |port: &[u8]| {
         (1..=5).contains(&port.len()) && port.iter().all(u8::is_ascii_digit) && number(port).is_some_and(|port| port <= 65_535)
     };
-    let named = host.first() == Some(&b'[') || name.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'~'));
+    // `admin.example.com..` would miss the routes of a host that some resolvers and apps still read in it.
+    let labels = !name.starts_with(b".") && !name.windows(2).any(|pair| pair == b"..");
+    let named =
+        host.first() == Some(&b'[') || labels && name.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'~'));
     !name.is_empty() && name.len() <= 255 && named && port.is_none_or(port_is_valid)
 }
 
@@ -273,8 +276,9 @@ impl Fields {
             4 if name.eq_ignore_ascii_case(b"host") => self.host(value),
             6 if name.eq_ignore_ascii_case(b"expect") && !value.eq_ignore_ascii_case(b"100-continue") => Err(&rules::EXPECT),
             7 if name.eq_ignore_ascii_case(b"upgrade") => {
+                // As in `service::is_websocket`: one header, nothing else in it.
+                self.websocket = !self.upgrade && value.eq_ignore_ascii_case(b"websocket");
                 self.upgrade = true;
-                self.websocket |= value.eq_ignore_ascii_case(b"websocket");
                 Ok(())
             }
             10 if name.eq_ignore_ascii_case(b"connection") => {
@@ -374,7 +378,7 @@ fn trim(mut value: &[u8]) -> &[u8] {
 }
 
 /// Digits only, at most what a signed 64-bit number holds.
-fn number(digits: &[u8]) -> Option<u64> {
+pub(crate) fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || digits.len() > 18 {
         return None;
     }

@@ -9,4 +9,4 @@ mod guard;
 mod head;
 
 pub(crate) use guard::{Guard, REFUSED_METHOD};
-pub(crate) use head::{HeadLimits, host_is_valid, method_rule, target_is_clean};
+pub(crate) use head::{HeadLimits, host_is_valid, method_rule, number, target_is_clean};

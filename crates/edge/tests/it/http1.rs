@@ -145,6 +145,9 @@ async fn a_host_is_a_name_or_an_address_with_an_optional_port() {
         "\u{e9}",
         "http://a",
         "a:80:80",
+        "a..",
+        "a..b",
+        ".a",
         long.as_str(),
     ] {
         refused(format!("GET / HTTP/1.1\r\nHost: {bad}\r\n\r\n"), 400, "host_invalid").await;
@@ -396,6 +399,25 @@ async fn after_a_declined_upgrade_http_goes_on() {
     let rig = Rig::start();
     let answer = rig.exchange(format!("{}GET / HTTP/1.1\r\nX : y\r\n\r\n", get(ask))).await;
     assert_eq!(statuses(&answer), [200, 400], "what follows is checked: {answer}");
+}
+
+#[tokio::test]
+async fn two_upgrade_headers_ask_for_nothing_and_http_goes_on() {
+    for ask in ["Upgrade: h2c\r\nUpgrade: websocket\r\n", "Upgrade: websocket\r\nUpgrade: h2c\r\n"] {
+        let rig = Rig::start();
+        let answer = rig.exchange(format!("{}GET / HTTP/1.1\r\nX : y\r\n\r\n", get(&format!("Connection: upgrade\r\n{ask}")))).await;
+        assert_eq!(statuses(&answer), [200, 400], "{answer}");
+        assert!(!answer.contains("\nupgrade:"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_broken_request_behind_it_lets_nothing_pass_that_is_removed_otherwise() {
+    let rig = Rig::start();
+    let first = get("Remote_User: root\r\nConnection: upgrade\r\nUpgrade: h2c\r\n");
+    let answer = rig.exchange(format!("{first}GET / HTTP/1.1\r\nX : y\r\n\r\n")).await;
+    assert_eq!(statuses(&answer), [200, 400], "{answer}");
+    assert!(!answer.contains("root") && !answer.contains("\nupgrade:"), "{answer}");
 }
 
 #[tokio::test]

@@ -169,6 +169,7 @@ async fn malformed_heads_reset_the_stream_or_are_refused() {
         vec![method, scheme, authority, (":path", "no-slash")],
         vec![method, scheme, authority, (":path", "/a b")],
         vec![(":method", "CONNECT"), authority],
+        vec![method, scheme, authority, path, ("content-length", "+0")],
     ] {
         let answer = ask(&rig, &bad).await;
         assert!(answer.as_ref().is_none_or(|(status, _)| *status != 200), "{bad:?}: {answer:?}");
@@ -228,4 +229,31 @@ async fn a_body_that_stalls_ends_its_request() {
         }
     }
     assert_eq!(rig.log_lines().first().map(|line| line["status"].clone()), Some(serde_json::json!(408)));
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_reads_is_let_go_although_the_connection_lives() {
+    let rig = Rig::with(options(), impatient());
+    let mut stream = open(&rig).await;
+    let head = fields(&[&GET[..3], &[(":path", "/large")]].concat());
+    stream.write_all(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &head)).await.expect("sent");
+    // The window is never widened, so most of the answer stays where it comes from.
+    tokio::time::timeout(PATIENCE, rig.freed.notified()).await.expect("its source is let go");
+}
+
+#[tokio::test]
+async fn two_lengths_are_refused_and_never_forwarded() {
+    let rig = Rig::start();
+    let post = [&[(":method", "POST")], &GET[1..], &[("content-length", "0"), ("content-length", "0")]].concat();
+    let (status, body) = ask(&rig, &post).await.expect("an answer");
+    assert!(status == 400 && body.contains("more than one Content-Length"), "{body}");
+}
+
+#[tokio::test]
+async fn http2_has_no_more_headers_than_http1() {
+    let rig = Rig::start();
+    let many: Vec<String> = (0..120).map(|n| format!("x-{n}")).collect();
+    let head: Vec<_> = GET.into_iter().chain(many.iter().map(|name| (name.as_str(), "y"))).collect();
+    let (_, body) = ask(&rig, &head).await.expect("an answer");
+    assert!(body.contains("too many headers"), "{body}");
 }

@@ -32,6 +32,8 @@ pub(crate) struct Rig {
     pub(crate) go: Arc<Notify>,
     /// Told when `/wait` has been called.
     pub(crate) called: Arc<Notify>,
+    /// Told when the source of `/large` has been let go.
+    pub(crate) freed: Arc<Notify>,
 }
 
 /// What the access log wrote.
@@ -78,9 +80,10 @@ impl Rig {
         let log = Log::default();
         let telemetry = Telemetry::writing_to(Box::new(log.clone()));
         let (go, called) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let doors = Mirrors { go: Arc::clone(&go), called: Arc::clone(&called) };
+        let freed = Arc::new(Notify::new());
+        let doors = Mirrors { go: Arc::clone(&go), called: Arc::clone(&called), freed: Arc::clone(&freed) };
         let edge = baluarte_edge::serve(options, &config, doors, &telemetry).expect("an edge");
-        Self { edge, telemetry, log, go, called }
+        Self { edge, telemetry, log, go, called, freed }
     }
 
     pub(crate) async fn connect(&self) -> TcpStream {
@@ -138,18 +141,28 @@ pub(crate) fn statuses(answers: &str) -> Vec<u16> {
 struct Mirrors {
     go: Arc<Notify>,
     called: Arc<Notify>,
+    freed: Arc<Notify>,
 }
 
 impl Doors for Mirrors {
     type Door = Mirror;
     fn open(&self, _core: usize) -> Mirror {
-        Mirror { go: Arc::clone(&self.go), called: Arc::clone(&self.called) }
+        Mirror { go: Arc::clone(&self.go), called: Arc::clone(&self.called), freed: Arc::clone(&self.freed) }
     }
 }
 
 pub(crate) struct Mirror {
     go: Arc<Notify>,
     called: Arc<Notify>,
+    freed: Arc<Notify>,
+}
+
+struct TellWhenDropped(Arc<Notify>);
+
+impl Drop for TellWhenDropped {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
 }
 
 impl Door for Mirror {
@@ -164,7 +177,11 @@ impl Door for Mirror {
             "/ignore-body" => Response::new(ResponseBody::Full("ignored".into())),
             "/panic" => panic!("a door that panics"),
             "/large" => {
-                let piece = || Ok(http_body::Frame::data(Bytes::from_static(&[b'x'; 64 * 1024])));
+                let source = TellWhenDropped(Arc::clone(&self.freed));
+                let piece = move || {
+                    let _held = &source;
+                    Ok(http_body::Frame::data(Bytes::from_static(&[b'x'; 64 * 1024])))
+                };
                 let pieces = futures::stream::iter(std::iter::repeat_with(piece).take(256));
                 Response::new(ResponseBody::Boxed(Box::pin(http_body_util::StreamBody::new(pieces))))
             }
