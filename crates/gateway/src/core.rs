@@ -33,6 +33,13 @@ const REMOTE_GROUPS: HeaderName = HeaderName::from_static("remote-groups");
 const IDENTITY: HeaderName = HeaderName::from_static("x-baluarte-identity");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// Many frameworks take the method from these instead of the request line, which would go around routes that name methods.
+const METHOD_OVERRIDES: [HeaderName; 3] = [
+    HeaderName::from_static("x-http-method-override"),
+    HeaderName::from_static("x-http-method"),
+    HeaderName::from_static("x-method-override"),
+];
+
 /// The gateway on one core. Cheap to clone, not `Send`.
 #[derive(Clone)]
 pub struct GatewayCore(Rc<Core>);
@@ -267,6 +274,11 @@ impl Core {
             *request.uri_mut() = target.into();
         }
         let headers = request.headers_mut();
+        if route.names_methods {
+            for name in &METHOD_OVERRIDES {
+                headers.remove(name);
+            }
+        }
         if !route.forward_credentials {
             remove_credentials(headers, caller.bearer_is_ours, parts.session_cookie);
         }

@@ -20,6 +20,10 @@ use http::HeaderValue;
 const GENERATION: usize = 4_096;
 /// Credentials being checked at a time on one core; more are told to come back.
 const CHECKS: usize = 512;
+/// Bytes of the credentials of one generation.
+const GENERATION_BYTES: usize = 4 << 20;
+/// In bytes. What is longer is none of ours, and is neither checked nor remembered.
+const LONGEST: usize = 4_096;
 /// How long "not valid" is remembered.
 const REFUSAL: Duration = Duration::from_secs(5);
 /// How long "nobody can tell" is remembered: requests fail fast while the database is away, and soon notice its return.
@@ -155,6 +159,8 @@ enum Answer {
 struct Generations {
     young: AHashMap<Box<str>, Answer>,
     old: AHashMap<Box<str>, Answer>,
+    /// Of the young ones' texts: invented credentials can be as long as their author likes.
+    bytes: usize,
 }
 
 impl Generations {
@@ -168,9 +174,11 @@ impl Generations {
     }
 
     fn insert(&mut self, text: Box<str>, answer: Answer) {
-        if self.young.len() >= GENERATION {
+        if self.young.len() >= GENERATION || self.bytes >= GENERATION_BYTES {
             self.old = std::mem::take(&mut self.young);
+            self.bytes = 0;
         }
+        self.bytes += text.len();
         self.young.insert(text, answer);
     }
 
@@ -207,6 +215,9 @@ impl Credentials {
     /// From memory; `None`: it has to be checked.
     pub(crate) fn recall(&self, presented: Presented<'_>, now: Timestamp) -> Option<Outcome> {
         let (generations, text) = self.generations(presented);
+        if text.len() > LONGEST {
+            return Some(Err(AuthError::Invalid));
+        }
         let mut generations = generations.borrow_mut();
         let outcome = match generations.get(text)? {
             Answer::Known(known) if known.is_valid(&*self.authenticator, now) => return Some(Ok(known)),
@@ -274,5 +285,24 @@ impl Credentials {
             Presented::Bearer(token) => (&self.bearers, token),
             Presented::Cookie(value) => (&self.cookies, value),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn invented_credentials_fill_no_memory_however_many_and_long() {
+        let mut generations = Generations::default();
+        for n in 0..3 * GENERATION {
+            generations.insert(format!("{n:0LONGEST$}").into(), Answer::Refused(AuthError::Invalid, Timestamp::default()));
+            let bytes: usize = generations.young.keys().chain(generations.old.keys()).map(|text| text.len()).sum();
+            assert!(bytes <= 2 * (GENERATION_BYTES + LONGEST), "{bytes}");
+        }
+        for n in 0..3 * GENERATION {
+            generations.insert(format!("{n}").into(), Answer::Refused(AuthError::Invalid, Timestamp::default()));
+        }
+        assert!(generations.young.len() + generations.old.len() <= 2 * GENERATION);
     }
 }

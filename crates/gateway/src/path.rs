@@ -28,6 +28,8 @@ pub(crate) enum BadPath {
 pub(crate) struct Readings<'a> {
     pub(crate) plain: Cow<'a, str>,
     pub(crate) others: Vec<String>,
+    /// As the most forgiving upstream would read it, see [`fold`]; `None`: as it stands.
+    pub(crate) folded: Option<String>,
 }
 
 impl<'a> Readings<'a> {
@@ -36,7 +38,8 @@ impl<'a> Readings<'a> {
             return Err(BadPath::NoSlash);
         }
         if is_unambiguous(raw.as_bytes()) {
-            return Ok(Self { plain: Cow::Borrowed(raw), others: Vec::new() });
+            let folded = is_foldable(raw).then(|| fold(raw));
+            return Ok(Self { plain: Cow::Borrowed(raw), others: Vec::new(), folded });
         }
         let once = decode(raw)?;
         refuse_dot_segments(&once)?;
@@ -54,16 +57,19 @@ impl<'a> Readings<'a> {
                 }
             }
         }
+        let mut deepest = once;
         // Some upstreams stand behind another proxy and decode twice.
-        if once.contains('%')
-            && let Ok(twice) = decode(&once)
+        if deepest.contains('%')
+            && let Ok(twice) = decode(&deepest)
         {
             refuse_dot_segments(&twice)?;
             for separators in [false, true] {
                 add(read(&twice, Reading { separators, merge: true, parameters: false }));
             }
+            deepest = twice;
         }
-        Ok(Self { plain: Cow::Owned(plain), others })
+        let folded = fold(&read(&deepest, Reading { separators: true, merge: true, parameters: false }));
+        Ok(Self { plain: Cow::Owned(plain), others, folded: Some(folded) })
     }
 }
 
@@ -78,6 +84,25 @@ fn is_unambiguous(path: &[u8]) -> bool {
         }
     }
     true
+}
+
+/// Some frameworks and file systems take `/Admin` and `/admin.` for `/admin`, and a proxy that decodes and does not encode
+/// again makes a query of `/admin%3Fx`: lower case, without dots and spaces at the end of a segment, cut where a query could begin.
+pub(crate) fn fold(path: &str) -> String {
+    let end = path.find(['?', '#']).unwrap_or(path.len());
+    let mut folded = String::with_capacity(end);
+    for (n, segment) in path[..end].split('/').enumerate() {
+        if n > 0 {
+            folded.push('/');
+        }
+        folded.extend(segment.trim_end_matches(['.', ' ']).chars().map(|c| c.to_ascii_lowercase()));
+    }
+    folded
+}
+
+/// Would [`fold`] change an unambiguous path?
+fn is_foldable(path: &str) -> bool {
+    path.ends_with('.') || path.bytes().any(|b| b.is_ascii_uppercase()) || path.contains("./")
 }
 
 fn decode(path: &str) -> Result<String, BadPath> {
@@ -185,7 +210,7 @@ mod tests {
     #[test]
     fn an_ordinary_path_has_one_reading_and_costs_no_allocation() {
         for path in ["/", "/shop/cart", "/a.b/c-d_e~f", "/x..y/z.", "/a,b=c:d@e!$&'()*+"] {
-            let Ok(Readings { plain, others }) = Readings::of(path) else { panic!("{path}") };
+            let Ok(Readings { plain, others, .. }) = Readings::of(path) else { panic!("{path}") };
             assert!(matches!(plain, Cow::Borrowed(same) if same == path) && others.is_empty(), "{path}");
         }
         assert_eq!(readings("/caf%C3%A9/%61"), Ok(vec!["/café/a".into()]));

@@ -22,7 +22,9 @@ pub(crate) fn session<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str>
 
 /// May the session cookie speak for this request? A protocol switch acts like an unsafe method: any page may open a WebSocket.
 pub(crate) fn cookie_may_act(headers: &HeaderMap, method: &Method, scheme: &str, host: &str) -> Result<(), Problem> {
-    if method.is_safe() && !headers.contains_key(header::UPGRADE) {
+    // Another proxy that asks for its own client drops `Upgrade`, but not the key that every browser sends with it.
+    let switches = headers.contains_key(header::UPGRADE) || headers.contains_key(header::SEC_WEBSOCKET_KEY);
+    if method.is_safe() && !switches {
         return Ok(());
     }
     let method = if method.is_safe() { &Method::POST } else { method };
@@ -135,6 +137,9 @@ mod tests {
         let upgrade = |origin: &'static str| headers(&[("upgrade", "websocket"), ("origin", origin)]);
         assert!(cookie_may_act(&upgrade("https://shop.example"), &Method::GET, "https", "shop.example").is_ok());
         assert!(cookie_may_act(&upgrade("https://evil.example"), &Method::GET, "https", "shop.example").is_err());
+        // As another proxy tells of it, which keeps `Upgrade` to itself.
+        let told = headers(&[("sec-websocket-key", "x"), ("origin", "https://evil.example")]);
+        assert!(cookie_may_act(&told, &Method::GET, "https", "shop.example").is_err());
         assert!(cookie_may_act(&headers(&[]), &Method::GET, "https", "shop.example").is_ok());
         assert!(cookie_may_act(&headers(&[]), &Method::POST, "https", "shop.example").is_err());
     }

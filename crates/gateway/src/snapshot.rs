@@ -50,7 +50,7 @@ impl Snapshot {
             upstreams.push(member);
         }
         let routes: Vec<(Place, Route)> =
-            config.routes.iter().enumerate().map(|(n, route)| compile(n, route, &upstreams, limits)).collect::<Result<_, _>>()?;
+            config.routes.iter().enumerate().map(|(n, route)| compile(n, route, config, &upstreams, limits)).collect::<Result<_, _>>()?;
         let names = routes.iter().map(|(_, route)| Arc::clone(&route.name)).collect();
         Ok((Self { table: Table::new(routes), upstreams, names }, fresh))
     }
@@ -96,7 +96,13 @@ fn spec(name: &str, config: &UpstreamConfig) -> Result<UpstreamSpec, BuildError>
     Ok(spec)
 }
 
-fn compile(n: usize, config: &RouteConfig, upstreams: &[Member], limits: &Limits) -> Result<(Place, Route), BuildError> {
+fn compile(
+    n: usize,
+    config: &RouteConfig,
+    gateway: &GatewayConfig,
+    upstreams: &[Member],
+    limits: &Limits,
+) -> Result<(Place, Route), BuildError> {
     let fail = |what: String| BuildError(format!("gateway.routes[{n}]: {what}"));
     let place = config.place().map_err(|(_, problem)| fail(problem))?;
     let access: Access = config.access.parse().map_err(|err: crate::access::BadAccess| fail(err.to_string()))?;
@@ -148,6 +154,9 @@ fn compile(n: usize, config: &RouteConfig, upstreams: &[Member], limits: &Limits
         access,
         limits,
         methods: config.methods(),
+        names_methods: gateway.routes.iter().any(|other| {
+            !other.methods.is_empty() && other.place().is_ok_and(|other| other.host == place.host && other.path == place.path)
+        }),
         body_limit: config.body_limit.map(baluarte_kernel::ByteSize::get),
         forward_credentials: config.forward_credentials,
         target,

@@ -9,7 +9,7 @@ use http::{HeaderValue, Method};
 
 use crate::{
     access::Access,
-    path::Readings,
+    path::{Readings, fold},
     target::{Directory, Fixed, Redirect, ToUpstream},
 };
 
@@ -23,6 +23,8 @@ pub(crate) struct Route {
     pub(crate) limits: Box<[LimitId]>,
     /// Empty: all.
     pub(crate) methods: Vec<Method>,
+    /// This route, or another at the same place, is for some methods only.
+    pub(crate) names_methods: bool,
     pub(crate) body_limit: Option<u64>,
     pub(crate) forward_credentials: bool,
     pub(crate) target: Target,
@@ -99,6 +101,8 @@ struct Hosts {
 struct Paths {
     /// Routes of one path; those that name methods first.
     groups: AHashMap<Box<str>, Vec<Arc<Route>>>,
+    /// The same by [folded](fold) path: `/API` and `/api` are one here.
+    folded: AHashMap<Box<str>, Vec<Arc<Route>>>,
     longest: usize,
 }
 
@@ -120,15 +124,27 @@ impl Table {
         let host = without_port(host);
         let found = self.find_one(host, scheme, method, &path.plain);
         let same = path.others.iter().all(|other| same(&found, &self.find_one(host, scheme, method, other)));
-        if same { found } else { Found::Ambiguous }
+        let missed = path.folded.as_deref().is_some_and(|folded| match &found {
+            Found::Route(route) => !self.folded(host, scheme, folded).iter().any(|group| Arc::ptr_eq(group, route)),
+            Found::WrongMethod(_) | Found::Nothing | Found::Ambiguous => false,
+        });
+        if same && !missed { found } else { Found::Ambiguous }
+    }
+
+    /// The routes that a forgiving reader would find: of a longer path, perhaps, than the one that was meant.
+    fn folded(&self, host: &str, scheme: Scheme, folded: &str) -> &[Arc<Route>] {
+        [self.of(scheme), &self.any].into_iter().find_map(|hosts| hosts.of(host).find_map(|paths| paths.folded(folded))).unwrap_or_default()
+    }
+
+    fn of(&self, scheme: Scheme) -> &Hosts {
+        match scheme {
+            Scheme::Http => &self.http,
+            Scheme::Https => &self.https,
+        }
     }
 
     fn find_one(&self, host: &str, scheme: Scheme, method: &Method, path: &str) -> Found<'_> {
-        let first = match scheme {
-            Scheme::Http => &self.http,
-            Scheme::Https => &self.https,
-        };
-        for hosts in [first, &self.any] {
+        for hosts in [self.of(scheme), &self.any] {
             match hosts.find(host, method, path) {
                 Found::Nothing => {}
                 found => return found,
@@ -174,11 +190,16 @@ impl Hosts {
         }
     }
 
-    fn find(&self, host: &str, method: &Method, path: &str) -> Found<'_> {
+    /// Everything that is about this host, the most specific first.
+    fn of<'a>(&'a self, host: &str) -> impl Iterator<Item = &'a Paths> {
         let exact = if self.exact.is_empty() { None } else { self.exact.get(host) };
         let beneath =
-            self.beneath.iter().filter(|(suffix, _)| host.len() > suffix.len() && host.ends_with(&**suffix)).map(|(_, paths)| paths);
-        for paths in exact.into_iter().chain(beneath).chain([&self.any]) {
+            self.beneath.iter().filter(move |(suffix, _)| host.len() > suffix.len() && host.ends_with(&**suffix)).map(|(_, paths)| paths);
+        exact.into_iter().chain(beneath).chain([&self.any])
+    }
+
+    fn find(&self, host: &str, method: &Method, path: &str) -> Found<'_> {
+        for paths in self.of(host) {
             match paths.find(method, path) {
                 Found::Nothing => {}
                 found => return found,
@@ -191,9 +212,15 @@ impl Hosts {
 impl Paths {
     fn add(&mut self, path: String, route: Arc<Route>) {
         self.longest = self.longest.max(path.len());
+        self.folded.entry(fold(&path).into()).or_default().push(Arc::clone(&route));
         let group = self.groups.entry(path.into()).or_default();
         let at = if route.methods.is_empty() { group.len() } else { 0 };
         group.insert(at, route);
+    }
+
+    fn folded(&self, path: &str) -> Option<&[Arc<Route>]> {
+        let shorter = path.rmatch_indices('/').map(|(slash, _)| &path[..slash]);
+        [path].into_iter().chain(shorter).find_map(|path| self.folded.get(path)).map(Vec::as_slice)
     }
 
     /// The longest path that is `path` or ends before one of its slashes.
@@ -252,6 +279,7 @@ mod tests {
                 access: Access::Public,
                 limits: Box::default(),
                 methods: methods.iter().map(|name| name.parse().unwrap()).collect(),
+                names_methods: !methods.is_empty(),
                 body_limit: None,
                 forward_credentials: false,
                 target: Target::Fixed(Fixed::default()),
@@ -344,7 +372,19 @@ mod tests {
             ("/app/;a=b/internal", "400"),
             ("/app%252finternal", "400"),
             ("/%2561dmin", "400"),
+            ("/ADMIN", "400"),
+            ("/Admin/users", "400"),
+            ("/admin.", "400"),
+            ("/admin%20/users", "400"),
+            ("/admin%3fx", "400"),
+            ("/admin%253Fx", "400"),
+            ("/admin%23", "400"),
+            ("/app/Internal%2e", "400"),
+            ("/ADMIN%2fx", "400"),
             // Harmless: every reading stays on one route.
+            ("/Projects/README.", "open"),
+            ("/why%3F", "open"),
+            ("/admin/Users", "admin"),
             ("/projects/group%2Fproject", "open"),
             ("/a//b", "open"),
             ("/matrix;v=1/x", "open"),
@@ -352,5 +392,14 @@ mod tests {
         ] {
             assert_eq!(ask(&table, "GET", "h", path), expected, "{path}");
         }
+    }
+
+    #[test]
+    fn routes_that_differ_in_case_only_are_both_reached() {
+        let table = table(&[("upper", "", "", "/API", &[]), ("lower", "", "", "/api", &[]), ("read", "", "", "/Docs", &["GET"])]);
+        for (path, name) in [("/API/x", "upper"), ("/api/X", "lower"), ("/Docs/A", "read"), ("/docs", "404")] {
+            assert_eq!(ask(&table, "GET", "h", path), name, "{path}");
+        }
+        assert_eq!(ask(&table, "POST", "h", "/Docs"), "405 GET, HEAD");
     }
 }

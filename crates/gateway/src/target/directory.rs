@@ -40,7 +40,7 @@ impl Directory {
         let Some((segments, slash)) = segments(path::behind(request.uri().path(), self.strip)) else {
             return Err(Problem::of(&problems::NO_FILE));
         };
-        let is_page = segments.last().is_none_or(|name| !name.contains('.')) || prefers_html(headers);
+        let is_page = takes_html(headers) && segments.last().is_none_or(|name| !name.contains('.')) || prefers_html(headers);
         let asked = Asked {
             root: Arc::clone(&self.root),
             segments,
@@ -116,6 +116,12 @@ impl Directory {
         let who = if self.public { "public" } else { "private" };
         HeaderValue::from_str(&format!("{who}, max-age={max_age}, immutable")).unwrap_or(HeaderValue::from_static("no-cache"))
     }
+}
+
+/// A program that wants nothing but data is not served a page in its place.
+fn takes_html(headers: &HeaderMap) -> bool {
+    let mut accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).peekable();
+    accepted.peek().is_none() || accepted.any(|value| ["text/html", "text/*", "*/*"].iter().any(|kind| value.contains(kind)))
 }
 
 fn set(headers: &mut HeaderMap, name: HeaderName, text: String) {

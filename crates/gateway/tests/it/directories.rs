@@ -151,6 +151,8 @@ fn directories_have_a_page_and_apps_a_fallback() {
         assert_eq!(world.get("/static/some/page", &[]).await.text(), "home");
         assert_eq!(world.get("/static/empty/", &[]).await.text(), "home", "never a listing");
         assert_eq!(world.get("/static/missing.js", &[]).await.status, 404);
+        assert_eq!(world.get("/static/api/orders", &["accept: application/json"]).await.status, 404, "a page is no data");
+        assert_eq!(world.get("/static/some/page", &["accept: application/json, */*"]).await.text(), "home");
     });
 }
 

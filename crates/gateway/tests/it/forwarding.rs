@@ -84,6 +84,16 @@ fn the_app_learns_who_it_is_and_nobody_can_pretend() {
 }
 
 #[test]
+fn a_header_cannot_change_the_method_where_routes_name_methods() {
+    run(|control| async move {
+        let world = world(control, CONFIG).await;
+        let forged = ["X-HTTP-Method-Override: DELETE", "X-HTTP-Method: DELETE", "X-Method-Override: DELETE"];
+        assert!(!world.get("/read", &forged).await.text().contains("DELETE"));
+        assert!(world.get("/", &forged).await.text().contains("DELETE"), "elsewhere it is the app's own business");
+    });
+}
+
+#[test]
 fn our_credentials_stay_and_the_apps_own_go_on() {
     run(|control| async move {
         let world = world(control, CONFIG).await;
