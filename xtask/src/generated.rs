@@ -7,8 +7,12 @@ use anyhow::{Result, bail};
 use crate::run::{cargo, command, output, root, run, target};
 
 /// File, and the command that prints it.
-const FILES: &[(&str, &[&str])] =
-    &[("openapi.json", &["openapi"]), ("baluarte.example.toml", &["config", "example"]), ("docs/errors.md", &["docs", "errors"])];
+const FILES: &[(&str, &[&str])] = &[
+    ("openapi.json", &["openapi"]),
+    ("baluarte.example.toml", &["config", "example"]),
+    ("docs/errors.md", &["docs", "errors"]),
+    ("docs/commands.md", &["docs", "commands"]),
+];
 
 pub(crate) fn write() -> Result<()> {
     for (file, text) in texts()? {

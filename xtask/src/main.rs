@@ -19,7 +19,7 @@ cargo xtask <command>
   test    every test, with PostgreSQL, Redis, a browser and real apps; installs and starts what is missing
   ci      check, then test: exactly what continuous integration runs
   bench   the gateway against nginx and HAProxy on this machine, as a table
-  gen     writes the generated files anew: openapi.json, baluarte.example.toml, docs/errors.md
+  gen     writes the generated files anew: openapi.json, baluarte.example.toml, docs/errors.md, docs/commands.md
 ";
 
 fn main() -> ExitCode {

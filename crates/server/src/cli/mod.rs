@@ -150,7 +150,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Config(command) => command.run(global),
         Command::Init(init) => init.run(),
         Command::Openapi(command) => command.run(),
-        Command::Docs(command) => command.run(),
+        Command::Docs(command) => command.run(&Cli::command()),
         Command::Secret(command) => command.run(),
         Command::Completions(completions) => completions.run(Cli::command()),
         Command::Man(man) => man.run(Cli::command()),

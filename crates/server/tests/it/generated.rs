@@ -32,3 +32,8 @@ fn the_example_file_is_a_valid_configuration_that_changes_nothing() {
 fn the_list_of_problem_codes_is_what_the_components_declare() {
     compare("docs/errors.md", &["docs", "errors"]);
 }
+
+#[test]
+fn the_list_of_commands_is_what_the_program_offers() {
+    compare("docs/commands.md", &["docs", "commands"]);
+}
