@@ -1,5 +1,7 @@
 //! `cargo xtask test`: everything, with everything it needs.
 
+use std::io::Write as _;
+
 use anyhow::{Result, bail};
 
 use crate::{
@@ -48,10 +50,13 @@ pub(crate) fn test(args: &[String]) -> Result<()> {
     }
     drop(services);
 
-    eprintln!("\n── summary");
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "\n── summary")?;
     for (name, lines) in closing {
-        eprintln!("{name}:");
-        lines.iter().for_each(|line| eprintln!("  {}", line.trim()));
+        writeln!(out, "{name}:")?;
+        for line in lines {
+            writeln!(out, "  {}", line.trim())?;
+        }
     }
     if !failed.is_empty() {
         bail!("{}", failed.join("; "));

@@ -15,6 +15,12 @@ pub trait Door: 'static {
     fn is_timed(&self, _request: &Request<RequestBody>, _meta: &RequestMeta) -> bool {
         false
     }
+
+    /// What to allow this request's body instead of [`Options::body_limit`](crate::Options). Asked only when the client
+    /// announces more than that; the door sets the limit of the body itself.
+    fn body_limit<B>(&self, _request: &Request<B>, _meta: &RequestMeta) -> Option<u64> {
+        None
+    }
 }
 
 /// Makes the door of each core, on that core's thread.

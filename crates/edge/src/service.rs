@@ -115,8 +115,7 @@ impl<D: Door> Service<D> {
             request.headers_mut().remove(&HTTP2_SETTINGS);
         }
         keep_valid_trace(request.headers_mut());
-        let announced = http_body::Body::size_hint(request.body()).lower();
-        if announced > self.core.options.body_limit.get() { Err(&rules::BODY_SIZE) } else { Ok(()) }
+        Ok(())
     }
 
     fn meta(&self, request: &Request<Incoming>, request_id: Arc<str>) -> RequestMeta {
@@ -151,8 +150,13 @@ impl<D: Door> Service<D> {
     async fn hand_over(&self, request: Request<Incoming>, meta: &RequestMeta, id: &HeaderValue) -> Response<ResponseBody> {
         let http2 = request.version() == Version::HTTP_2;
         let websocket = !http2 && self.wire.upgrade_seen.load(Relaxed) && is_websocket(request.headers());
+        let announced = http_body::Body::size_hint(request.body()).lower();
+        let limit = self.core.options.body_limit.get();
+        if announced > limit && self.door.body_limit(&request, meta).is_none_or(|allowed| announced > allowed) {
+            return refusal(&rules::BODY_SIZE);
+        }
         let mut request = request.map(|body| {
-            let body = RequestBody::incoming(body).with_limit(self.core.options.body_limit.get());
+            let body = RequestBody::incoming(body).with_limit(limit);
             // HTTP/1 bodies are timed by their bytes; HTTP/2 has many bodies on one connection.
             if http2 { body.with_max_pause(self.core.body_pause) } else { body }
         });

@@ -109,6 +109,11 @@ impl GatewayCore {
         response.extensions_mut().insert(note);
         response
     }
+
+    /// The limit of the route's own for the body of this request.
+    pub fn body_limit<B>(&self, request: &Request<B>, meta: &RequestMeta) -> Option<u64> {
+        find(&self.0.local().snapshot, request, meta).ok()?.body_limit
+    }
 }
 
 fn refused(problem: Problem) -> Response<ResponseBody> {
@@ -316,7 +321,7 @@ fn remove_credentials(headers: &mut http::HeaderMap, bearer_is_ours: bool, sessi
     sign_in::remove_cookie(headers, session_cookie);
 }
 
-fn find<'a>(snapshot: &'a Snapshot, request: &Request<RequestBody>, meta: &RequestMeta) -> Result<&'a Route, Box<Problem>> {
+fn find<'a, B>(snapshot: &'a Snapshot, request: &Request<B>, meta: &RequestMeta) -> Result<&'a Route, Box<Problem>> {
     let readings = Readings::of(request.uri().path()).map_err(|err| Problem::of(&problems::AMBIGUOUS_PATH).detail(err.to_string()))?;
     match snapshot.table.find(&meta.host, meta.scheme, request.method(), &readings) {
         Found::Route(route) => Ok(route),

@@ -48,6 +48,10 @@ impl Door for FrontDoor {
     fn is_timed(&self, request: &Request<RequestBody>, meta: &RequestMeta) -> bool {
         self.surface.is_own(&meta.host, request.uri().path())
     }
+
+    fn body_limit<B>(&self, request: &Request<B>, meta: &RequestMeta) -> Option<u64> {
+        if self.surface.is_own(&meta.host, request.uri().path()) { None } else { self.gateway.body_limit(request, meta) }
+    }
 }
 
 /// Answered on the core itself: it says that this core accepts and answers, and nothing else.

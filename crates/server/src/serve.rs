@@ -13,6 +13,7 @@ use baluarte_gateway::Gateway;
 use baluarte_kernel::Clock;
 use baluarte_telemetry::{Telemetry, serve_metrics};
 use baluarte_web::Site;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::{
     runtime::{Builder, Handle, Runtime},
     signal::unix::{SignalKind, signal},
@@ -51,12 +52,23 @@ pub(crate) fn run(loaded: Loaded, inputs: &Inputs, mode: Mode, ready: impl FnOnc
     for notice in &loaded.notices {
         tracing::warn!(target: "server", "{notice}");
     }
+    raise_descriptor_limit();
     let runtime = control_runtime()?;
     let result = runtime.block_on(serve(loaded.config, inputs, mode, &telemetry, began, ready));
     // What is left are tasks that nobody waits for any more.
     runtime.shutdown_timeout(Duration::from_millis(200));
     telemetry.flush();
     result
+}
+
+/// Every connection is a descriptor, every forwarded one is two; shells often start us with 1,024.
+fn raise_descriptor_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    let before = limit.current;
+    limit.current = limit.maximum;
+    if let Err(err) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(target: "server", error = %err, limit = ?before, "the limit of open files could not be raised");
+    }
 }
 
 /// The runtime of everything that is not forwarding: pages, database, mail. Few threads, because the data plane has

@@ -69,6 +69,31 @@ async fn malformed_wrong_unknown_and_large_bodies_each_get_their_status() {
 }
 
 #[tokio::test]
+async fn a_route_may_take_larger_or_smaller_bodies_than_the_server() {
+    let upstream = Upstream::start().await;
+    let routes = format!(
+        "[server]\nbody_limit = \"2KiB\"\n[gateway.upstreams.app]\nservers = [\"{}\"]\n\
+         [[gateway.routes]]\npath = \"/\"\nupstream = \"app\"\n\
+         [[gateway.routes]]\npath = \"/large\"\nupstream = \"app\"\nbody_limit = \"8KiB\"\n\
+         [[gateway.routes]]\npath = \"/small\"\nupstream = \"app\"\nbody_limit = \"1KiB\"",
+        upstream.url()
+    );
+    let app = Baluarte::builder(bin()).config(&routes).start().await;
+    let client = app.client();
+    for (path, bytes, status) in [
+        ("/", 2_048, 200),
+        ("/", 2_049, 413),
+        ("/large", 8_192, 200),
+        ("/large", 8_193, 413),
+        ("/small", 1_024, 200),
+        ("/small", 1_025, 413),
+    ] {
+        let answer = client.send(Method::POST, path, |request| request.body(vec![b'a'; bytes])).await;
+        assert_eq!(answer.status, status, "{bytes} bytes to {path}");
+    }
+}
+
+#[tokio::test]
 async fn with_an_own_host_the_other_hosts_belong_to_the_routes() {
     let upstream = Upstream::start().await;
     let app = behind(&upstream, "[server]\nown_host = \"id.example.com\"").await;
