@@ -222,7 +222,10 @@ impl<D: Door> Service<D> {
 
     fn render(&self, response: &mut Response<ResponseBody>, problem: &Problem, exchange: &Exchange, tastes: &Tastes) {
         let asked = tastes.headers();
-        let context = RenderContext::of(&asked, &exchange.meta.request_id, &self.core.options.site);
+        // A refused request is none that could be asked again.
+        let again = exchange.described.is_none() && exchange.method == Method::GET;
+        let path = exchange.target.as_ref().filter(|_| again).map(PathAndQuery::as_str);
+        let context = RenderContext::of(&asked, &exchange.meta.request_id, &self.core.options.site).at(path);
         let (status, headers, bytes) = problem::render(problem, &context);
         *response.status_mut() = status;
         response.headers_mut().remove(header::CONTENT_LENGTH);

@@ -172,13 +172,16 @@ async fn start_up(
 }
 
 fn edge_options(config: &Config) -> Options {
+    let public_url = config.server.public_url.as_str();
+    let site = Site::new(&config.web, public_url);
     Options {
         listen: config.server.listen.0,
         trusted_proxies: config.server.trusted_proxies.iter().map(|network| network.0).collect(),
         body_limit: config.server.body_limit,
         request_timeout: config.server.request_timeout.get(),
         shutdown_grace: config.server.shutdown_grace.get(),
-        site: Site::new(&config.web, config.server.public_url.as_str()),
+        // On the gateway's hosts nothing but the gateway answers: the files of error pages are elsewhere.
+        site: if config.server.own_host.is_empty() { site } else { site.with_assets_at(public_url) },
     }
 }
 

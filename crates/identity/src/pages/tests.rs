@@ -211,7 +211,7 @@ fn error_pages_are_kept_beside_the_others() {
     let site = Site::default();
     for locale in Locale::ALL {
         for doc in problem::PROBLEMS {
-            let cx = RenderContext { request_id: "01JD8Z6Q4XK7M2T9", locale, prefers_html: true, site: &site };
+            let cx = RenderContext { request_id: "01JD8Z6Q4XK7M2T9", locale, prefers_html: true, path: None, site: &site };
             let (_, _, html) = problem::render(&Problem::of(doc).retry_after(Duration::from_secs(5)), &cx);
             keep(locale, &format!("error-{}", doc.code), std::str::from_utf8(&html).unwrap());
         }

@@ -18,7 +18,7 @@ use baluarte_web::{
     problem::{INTERNAL, UNAVAILABLE, render_response},
 };
 use futures::FutureExt as _;
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderValue, Method, header, uri::PathAndQuery};
 use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 
@@ -80,8 +80,9 @@ async fn render_problems(State(Stack(stack)): State<Stack>, mut request: Request
     request.extensions_mut().insert(site.clone());
     let headers = negotiation_headers(request.headers());
     let request_id = request.extensions().get::<RequestMeta>().map_or_else(|| Arc::from(""), |meta| Arc::clone(&meta.request_id));
+    let again = request.uri().path_and_query().filter(|_| *request.method() == Method::GET).cloned();
     let response = next.run(request).await;
-    render_response(response, &RenderContext::of(&headers, &request_id, &site))
+    render_response(response, &RenderContext::of(&headers, &request_id, &site).at(again.as_ref().map(PathAndQuery::as_str)))
 }
 
 /// Our own pages are under the public URL, or under the very host that the browser asked for: a page of another site

@@ -45,6 +45,28 @@ async fn an_own_path_that_does_not_exist_is_a_404_problem() {
 }
 
 #[tokio::test]
+async fn an_error_page_can_be_read_in_another_language() {
+    let app = Baluarte::builder(bin()).start().await;
+    let browser = app.client().as_browser();
+    for path in ["/auth/nothing", "/elsewhere?page=2"] {
+        let page = browser.get(path).await.expect_status(404).text();
+        assert!(page.contains(&format!("name=\"return_to\" value=\"{path}\"")), "{page}");
+    }
+    let posted = browser.post_form("/elsewhere", &[]).await.expect_status(404).text();
+    assert!(posted.contains("<html") && !posted.contains("return_to"), "asking with GET may be something else: {posted}");
+}
+
+#[tokio::test]
+async fn an_error_page_on_a_host_of_the_gateway_has_its_files_elsewhere_and_no_switch() {
+    // What waits for the start asks by another host.
+    let ready = "[[gateway.routes]]\npath = \"/healthz\"\nrespond = { status = 200, body = \"\" }\n";
+    let app = Baluarte::builder(bin()).config(&format!("[server]\nown_host = \"id.example.com\"\n{ready}")).start().await;
+    let page = app.client().as_browser().get("/elsewhere").await.expect_status(404).text();
+    assert!(page.contains(&format!("{}/auth/assets/style.", app.public_url())), "{page}");
+    assert!(!page.contains("return_to"), "{page}");
+}
+
+#[tokio::test]
 async fn a_method_that_a_path_does_not_know_is_405_with_allow() {
     let app = Baluarte::builder(bin()).start().await;
     for (path, method) in [("/openapi.json", Method::POST), ("/api/v1/auth/login", Method::GET), ("/health", Method::DELETE)] {

@@ -42,5 +42,5 @@ pub(crate) fn error_page(problem: &Problem, cx: &RenderContext<'_>) -> String {
         code: problem.code,
     };
     // Rendering into memory fails only if a template's own code does, and these have none.
-    Page::new(cx.site, cx.locale, None, title, true).render(&content).unwrap_or_else(|_| title.to_owned())
+    Page::new(cx.site, cx.locale, cx.path, title, true).render(&content).unwrap_or_else(|_| title.to_owned())
 }

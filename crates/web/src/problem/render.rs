@@ -17,13 +17,23 @@ pub struct RenderContext<'a> {
     pub locale: Locale,
     /// The client asked for a page rather than data.
     pub prefers_html: bool,
+    /// Path and query that show the same problem in another language; absent: the page has no language switch.
+    pub path: Option<&'a str>,
     pub site: &'a Site,
 }
 
 impl<'a> RenderContext<'a> {
+    /// What was asked for, if asking again with GET does no harm. Where our own pages answer on another host, nothing
+    /// answers the switch, and there is none.
+    #[must_use]
+    pub fn at(mut self, path: Option<&'a str>) -> Self {
+        self.path = path.filter(|_| self.site.assets_origin.is_empty());
+        self
+    }
+
     /// Negotiates language and form from the request's headers.
     pub fn of(request: &HeaderMap, request_id: &'a str, site: &'a Site) -> Self {
-        Self { request_id, locale: negotiate::locale_of(request), prefers_html: negotiate::prefers_html(request), site }
+        Self { request_id, locale: negotiate::locale_of(request), prefers_html: negotiate::prefers_html(request), path: None, site }
     }
 }
 

@@ -7,7 +7,7 @@ use insta::assert_snapshot;
 
 fn json(problem: &Problem) -> String {
     let site = Site::default();
-    let cx = RenderContext { request_id: "req-1", locale: Locale::Es, prefers_html: false, site: &site };
+    let cx = RenderContext { request_id: "req-1", locale: Locale::Es, prefers_html: false, path: None, site: &site };
     let (status, headers, body) = problem::render(problem, &cx);
     assert_eq!(headers[header::CONTENT_TYPE], "application/problem+json");
     assert_eq!(headers[header::CACHE_CONTROL], "no-store");
@@ -42,7 +42,7 @@ fn waiting_times_are_whole_seconds_and_never_zero() {
 fn people_get_a_page_in_their_language_with_the_reference_and_without_details() {
     let site = Site::default();
     for (locale, title) in [(Locale::En, "Sign in first"), (Locale::Es, "Inicia sesión primero"), (Locale::Pt, "Entre primeiro")] {
-        let cx = RenderContext { request_id: "req-<7>", locale, prefers_html: true, site: &site };
+        let cx = RenderContext { request_id: "req-<7>", locale, prefers_html: true, path: None, site: &site };
         let (status, headers, body) = problem::render(&Problem::sign_in_required().detail("token signature mismatch"), &cx);
         let html = std::str::from_utf8(&body).unwrap();
         assert_eq!(status, StatusCode::UNAUTHORIZED);
@@ -57,7 +57,7 @@ fn people_get_a_page_in_their_language_with_the_reference_and_without_details() 
 #[test]
 fn a_problem_on_a_host_of_the_gateway_takes_its_style_from_our_own() {
     let site = Site::default().with_assets_at("https://id.example");
-    let cx = RenderContext { request_id: "r", locale: Locale::En, prefers_html: true, site: &site };
+    let cx = RenderContext { request_id: "r", locale: Locale::En, prefers_html: true, path: None, site: &site };
     let (_, headers, body) = problem::render(&Problem::of(&problem::NOT_FOUND), &cx);
     assert!(std::str::from_utf8(&body).unwrap().contains("href=\"https://id.example/auth/assets/style."));
     assert!(headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap().contains("style-src 'self' https://id.example;"));
