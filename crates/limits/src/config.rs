@@ -114,7 +114,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
 }
 
 /// The names of the limits that exist without configuration.
-pub const BUILT_IN_LIMITS: [&str; 6] = ["api", "forgot-password", "general", "login", "mfa", "user"];
+pub const BUILT_IN_LIMITS: [&str; 7] = ["account", "api", "forgot-password", "general", "login", "mfa", "user"];
 
 /// The most buckets one request may be counted in, over all its limits.
 pub const MAX_BUCKETS_PER_REQUEST: usize = baluarte_backplane::MAX_WANTS;
@@ -144,6 +144,7 @@ impl Settings {
             on_store_failure: OnStoreFailure::Local,
         };
         Some(match name {
+            "account" => limit(&[KeyBy::Ip], &[Rate::per_minute(20)], Some(10)),
             "api" => limit(&[KeyBy::Ip], &[Rate::per_minute(30)], None),
             "forgot-password" => limit(&[KeyBy::Ip], &[Rate::per_minute(5), Rate::per_hour(30)], None),
             "general" => limit(&[KeyBy::Ip], &[Rate::per_minute(100)], Some(20)),

@@ -14,8 +14,13 @@ use crate::Identity;
 /// The built-in limits that identity debits before it listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NamedLimit {
+    /// Signing in.
     Login,
+    /// Mails that anybody can ask for.
     ForgotPassword,
+    /// What people do with an account now and then, and mistype: wider than `Login`, because the tries at a password that
+    /// some of it takes are also counted by account.
+    Account,
 }
 
 impl NamedLimit {
@@ -23,6 +28,7 @@ impl NamedLimit {
         match self {
             Self::Login => "login",
             Self::ForgotPassword => "forgot-password",
+            Self::Account => "account",
         }
     }
 

@@ -37,10 +37,10 @@ pub(crate) fn routes(identity: Identity) -> Router {
     let counted = |limit: NamedLimit, form: MethodRouter<Identity>| limit.on(&identity, form.with_state(identity.clone()));
     Router::new()
         .route(LOGIN, counted(NamedLimit::Login, post(sign_in::submit)))
-        .route("/auth/register", counted(NamedLimit::Login, post(register::submit)))
+        .route("/auth/register", counted(NamedLimit::Account, post(register::submit)))
         .route("/auth/verify-email/resend", counted(NamedLimit::ForgotPassword, post(verify::submit_resend)))
-        .route("/auth/account/password", counted(NamedLimit::Login, post(account::submit_password)))
-        .route("/auth/account/delete", counted(NamedLimit::Login, post(account::submit_delete)))
+        .route("/auth/account/password", counted(NamedLimit::Account, post(account::submit_password)))
+        .route("/auth/account/delete", counted(NamedLimit::Account, post(account::submit_delete)))
         .merge(uncounted(identity.clone()))
 }
 

@@ -102,7 +102,7 @@ each_backend! {
         app.sign_in("zoe@example.com").await;
     }
 
-    async fn the_login_limit_counts_by_address_over_all_that_tries_passwords(test: TestDb) {
+    async fn the_login_limit_counts_sign_ins_by_address_and_nothing_else(test: TestDb) {
         let app = App::with_built_in_limits(test).await;
         for n in 0..3 {
             let reply = app.try_sign_in(&home(), &format!("n{n}@example.com"), PASSWORD).await;
@@ -112,9 +112,19 @@ each_backend! {
         let reply = app.try_sign_in(&home(), "n@example.com", PASSWORD).await;
         reply.is(429, "limits.exceeded");
         assert!(reply.headers.contains_key(header::RETRY_AFTER));
-        app.post(&home(), "/api/v1/auth/register", json!({})).await.is(429, "limits.exceeded");
+        app.post(&home(), "/api/v1/auth/register", json!({})).await.is(422, "web.invalid_fields");
         app.try_sign_in(&Client::at("198.51.100.1"), "n@example.com", PASSWORD).await.is(401, "identity.wrong_credentials");
         app.post(&home(), "/auth/forgot-password", json!({"email": "a@b.c"})).await.is(202, "");
+    }
+
+    async fn a_few_mistakes_in_a_form_are_no_reason_to_wait(test: TestDb) {
+        let app = App::with_built_in_limits(test).await;
+        for _ in 0..10 {
+            app.post(&home(), "/api/v1/auth/register", json!({})).await.is(422, "web.invalid_fields");
+        }
+        // One budget for all of it: nobody gets more tries by going from one to the other.
+        app.post(&home(), "/auth/reset-password", json!({})).await.is(429, "limits.exceeded");
+        app.try_sign_in(&home(), "n@example.com", PASSWORD).await.is(401, "identity.wrong_credentials");
     }
 
     async fn asvs_7_5_2_people_see_their_devices_and_sign_them_out(test: TestDb) {

@@ -9,9 +9,15 @@ use crate::{allowed, from, ids, ip, limits, passes};
 
 #[tokio::test]
 async fn built_in_limits_allow_what_the_contract_says() {
-    for (name, burst, then) in
-        [("login", 3, 5), ("api", 30, 30), ("general", 20, 100), ("user", 100, 100), ("mfa", 6, 6), ("forgot-password", 5, 5)]
-    {
+    for (name, burst, then) in [
+        ("login", 3, 5),
+        ("account", 10, 20),
+        ("api", 30, 30),
+        ("general", 20, 100),
+        ("user", 100, 100),
+        ("mfa", 6, 6),
+        ("forgot-password", 5, 5),
+    ] {
         let (limits, clock) = limits("");
         assert_eq!(passes(&limits, &[name], &from("192.0.2.1")).await, burst, "{name} at once");
         let mut granted = 0;

@@ -42,6 +42,9 @@ path = "/shared"
 upstream = "app"
 access = "public"
 limits = ["shared"]
+[limits.account]
+key = "ip"
+rate = "1000/s"
 [limits.login]
 key = "ip"
 rate = "1000/s"

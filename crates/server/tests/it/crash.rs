@@ -26,6 +26,10 @@ email_verification = "off"
 key = "ip"
 rate = "100000/s"
 burst = 100000
+[limits.account]
+key = "ip"
+rate = "100000/s"
+burst = 100000
 [limits.login]
 key = "ip"
 rate = "100000/s"
