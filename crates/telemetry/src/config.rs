@@ -44,3 +44,23 @@ impl TelemetryConfig {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelled_level_is_a_finding_and_not_silence() {
+        let valid = |level: &str| {
+            let mut findings = Findings::default();
+            TelemetryConfig { log_level: level.to_owned(), ..TelemetryConfig::default() }.validate(&mut findings);
+            findings.into_vec().is_empty()
+        };
+        for level in ["info", "DEBUG", "off", "warn,gateway=debug"] {
+            assert!(valid(level), "{level}");
+        }
+        for level in ["loud", "inof", "verbose,gateway=debug", "gateway=loud"] {
+            assert!(!valid(level), "{level}");
+        }
+    }
+}

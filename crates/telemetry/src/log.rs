@@ -9,7 +9,12 @@ use tracing::{
     span,
 };
 use tracing_subscriber::{
-    EnvFilter, Layer, Registry, filter::ParseError, layer::Context, layer::SubscriberExt, registry::LookupSpan, reload,
+    EnvFilter, Layer, Registry,
+    filter::{LevelFilter, ParseError},
+    layer::Context,
+    layer::SubscriberExt,
+    registry::LookupSpan,
+    reload,
 };
 
 use crate::{
@@ -68,6 +73,10 @@ impl Level {
 
 /// The filter of a `log_level`; what the operator writes comes after, and so over, our own directives.
 pub(crate) fn filter(level: &str) -> Result<EnvFilter, ParseError> {
+    // A word alone that is no level would be taken for a target, and silence everything else.
+    for word in level.split(',').map(str::trim).filter(|word| !word.contains(['=', '['])) {
+        word.parse::<LevelFilter>()?;
+    }
     EnvFilter::builder().parse(format!("{QUIET},{level}"))
 }
 
