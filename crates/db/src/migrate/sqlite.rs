@@ -50,7 +50,8 @@ async fn open(path: &Path) -> Result<SqliteConnection, DbError> {
 
 async fn apply_all(conn: &mut SqliteConnection, path: &Path, plan: &Plan, clock: &Clock) -> Result<Vec<String>, DbError> {
     let mut done = Vec::new();
-    let mut copied = false;
+    // Copied, or made here and now, with nothing in it that a copy could save.
+    let mut safe = None;
     loop {
         let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
         tx.execute(CREATE_TABLE).await?;
@@ -59,9 +60,9 @@ async fn apply_all(conn: &mut SqliteConnection, path: &Path, plan: &Plan, clock:
             tx.commit().await?;
             return Ok(done);
         };
-        if !copied && !applied.is_empty() {
+        if !*safe.get_or_insert(applied.is_empty()) {
             safety_copy(path, step).await?;
-            copied = true;
+            safe = Some(true);
         }
         let result = async {
             raw_sql(step.sql).execute(&mut *tx).await?;

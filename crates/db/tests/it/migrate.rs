@@ -97,6 +97,13 @@ async fn sqlite_is_copied_before_its_data_is_migrated_and_three_copies_are_kept(
 }
 
 #[tokio::test]
+async fn a_new_sqlite_file_is_not_copied_however_many_steps_make_it() {
+    let test = TestDb::create(Dialect::Sqlite).await;
+    test.open(&[MORE]).await;
+    assert_eq!(copies(&test), [] as [&str; 0]);
+}
+
+#[tokio::test]
 async fn a_sqlite_step_may_rebuild_a_table_but_not_orphan_rows() {
     const REBUILD: &str = "CREATE TABLE notes2 (id BIGINT PRIMARY KEY, title TEXT); INSERT INTO notes2 SELECT id, title FROM notes;
         DROP TABLE notes; ALTER TABLE notes2 RENAME TO notes;";
