@@ -33,7 +33,7 @@ impl FromStr for Email {
         let address: String = text.trim().nfc().collect::<String>().to_lowercase().nfc().collect();
         let (local, domain) = address.rsplit_once('@').ok_or(BadEmail)?;
         // Nothing that could become a second header, a second recipient or a display name in a message.
-        let printable = address.chars().all(|c| !c.is_control() && !c.is_whitespace() && !"<>()[]\\,;:\"".contains(c));
+        let printable = address.chars().all(|c| !deceives(c) && !c.is_whitespace() && !"<>()[]\\,;:\"".contains(c));
         let dotted =
             domain.contains('.') && domain.split('.').all(|label| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-'));
         let named = domain.chars().all(|c| c.is_alphanumeric() || c == '.' || c == '-');
@@ -82,13 +82,16 @@ impl FromStr for Name {
             return Err(BadName);
         }
         let name: String = text.trim().nfc().collect();
-        // Direction overrides could make one name look like another.
-        let tricky = |c: char| {
-            c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-        };
         let count = name.chars().count();
-        if count == 0 || count > Self::MAX_CHARS || name.chars().any(tricky) { Err(BadName) } else { Ok(Self(name)) }
+        if count == 0 || count > Self::MAX_CHARS || name.chars().any(deceives) { Err(BadName) } else { Ok(Self(name)) }
     }
+}
+
+/// Invisible characters and direction overrides, which make one text look like another.
+fn deceives(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || ('\u{e0000}'..='\u{e007f}').contains(&c)
 }
 
 impl fmt::Display for Name {
@@ -325,6 +328,14 @@ mod tests {
             &long,
         ] {
             assert_eq!(text.parse::<Email>(), Err(BadEmail), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_invisible_makes_an_address_or_a_name_look_like_another() {
+        for c in ['\u{ad}', '\u{200b}', '\u{200d}', '\u{202e}', '\u{2066}', '\u{feff}', '\u{e0061}'] {
+            assert_eq!(format!("zo{c}e@example.com").parse::<Email>(), Err(BadEmail), "{c:?}");
+            assert_eq!(format!("Zo{c}e").parse::<Name>(), Err(BadName), "{c:?}");
         }
     }
 

@@ -24,6 +24,13 @@ struct Wanted {
     password_hash: String,
 }
 
+impl Wanted {
+    /// What the account has already.
+    fn own(account: &Account, password_hash: &str) -> Self {
+        Self { name: account.user.name.to_string(), password_hash: password_hash.to_owned() }
+    }
+}
+
 impl Identity {
     /// Creates an account, or asks its owner to confirm the address first.
     pub async fn register_user(&self, ctx: &Ctx, new: NewUser) -> Result<Registered, IdentityError> {
@@ -82,12 +89,12 @@ impl Identity {
             let now = ctx.now();
             let tx = self.inner.kit.db.begin().await?;
             let Some(new) = store::registrations::take_registration(&tx, id).await? else { return Ok(()) };
-            let account = match store::users::find_user_by_email(&tx, &new.email).await? {
-                Some(account) => account,
+            let (account, known) = match store::users::find_user_by_email(&tx, &new.email).await? {
+                Some(account) => (account, true),
                 None => match insert(&tx, &new, now).await {
                     Ok(account) => {
                         tracing::info!(target: "identity", user_id = %account.user.id, "registered, to be confirmed");
-                        account
+                        (account, false)
                     }
                     Err(err) if err.is_unique("users", &["email"]) => continue,
                     Err(err) => return Err(err.into()),
@@ -97,7 +104,15 @@ impl Identity {
                 let mail = if account.user.email_verified_at.is_some() {
                     self.inner.mails.already_registered(&account.user, now)
                 } else {
-                    let wanted = Wanted { name: new.name.to_string(), password_hash: new.password_hash };
+                    let wanted = match &account.password_hash {
+                        // In use since before addresses had to be confirmed: whoever registers it again changes nothing.
+                        Some(own) if account.user.last_sign_in_at.is_some() => Wanted::own(&account, own),
+                        _ => Wanted { name: new.name.to_string(), password_hash: new.password_hash },
+                    };
+                    if known && account.user.last_sign_in_at.is_none() {
+                        // The first to register may be a stranger: from now on each link has its own password, the account none.
+                        store::users::forget_password(&tx, account.user.id).await?;
+                    }
                     let token = self.verification_link(&tx, &account, &wanted, now).await?;
                     self.inner.mails.verify_email(&account.user, new.locale, &token, self.inner.config.verification_lifetime, now)
                 };
@@ -115,9 +130,9 @@ impl Identity {
         let link = store::links::take_link(&tx, &self.link_hash(token), Purpose::VerifyEmail, now).await?;
         let link = link.ok_or(IdentityError::LinkInvalid)?;
         let wanted: Wanted =
-            link.payload.and_then(|payload| serde_json::from_str(&payload).ok()).ok_or(DbError::Corrupt("links.payload"))?;
+            link.payload.as_deref().and_then(|payload| serde_json::from_str(payload).ok()).ok_or(DbError::Corrupt("links.payload"))?;
         let name = wanted.name.parse().map_err(|_| DbError::Corrupt("links.payload"))?;
-        if !store::users::verify_email(&tx, link.user_id, &name, &wanted.password_hash, now).await? {
+        if !store::users::verify_email(&tx, &link, &name, &wanted.password_hash, now).await? {
             return Err(IdentityError::LinkInvalid);
         }
         store::links::void_links(&tx, link.user_id, Purpose::VerifyEmail).await?;
@@ -136,14 +151,23 @@ impl Identity {
     async fn mail_verification(&self, ctx: &Ctx, email: &Email) -> Result<(), IdentityError> {
         let tx = self.inner.kit.db.begin().await?;
         let Some(account) = store::users::find_user_by_email(&tx, email).await? else { return Ok(()) };
-        let (None, None, Some(hash)) = (account.user.email_verified_at, account.user.disabled_at, &account.password_hash) else {
+        if account.user.email_verified_at.is_some() || account.user.disabled_at.is_some() {
             return Ok(());
-        };
+        }
         if self.may_mail(&tx, "register", email, ctx.now()).await? {
-            let wanted = Wanted { name: account.user.name.to_string(), password_hash: hash.clone() };
-            let token = self.verification_link(&tx, &account, &wanted, ctx.now()).await?;
-            let lifetime = self.inner.config.verification_lifetime;
-            let mail = self.inner.mails.verify_email(&account.user, account.user.locale, &token, lifetime, ctx.now());
+            let mail = match &account.password_hash {
+                Some(own) => {
+                    let token = self.verification_link(&tx, &account, &Wanted::own(&account, own), ctx.now()).await?;
+                    let lifetime = self.inner.config.verification_lifetime;
+                    self.inner.mails.verify_email(&account.user, account.user.locale, &token, lifetime, ctx.now())
+                }
+                // Several registrations want different passwords: whoever reads the mail chooses, which proves the address too.
+                None => {
+                    let lifetime = self.inner.config.reset_lifetime;
+                    let token = self.choose_password_link(&tx, &account, ctx.now().plus(lifetime.get()), ctx.now()).await?;
+                    self.inner.mails.reset_password(&account.user, &token, lifetime, ctx.now())
+                }
+            };
             self.inner.kit.notify.send(ctx, &tx, mail).await?;
         }
         tx.commit().await?;

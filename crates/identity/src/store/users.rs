@@ -8,7 +8,7 @@ use sea_orm::{
     sea_query::{Expr, LikeExpr},
 };
 
-use super::{like_literal, read, timestamp};
+use super::{like_literal, links::Link, read, timestamp};
 use crate::model::{Email, Name, Person, ProfileChange, Role, User, UserFilter, fold};
 
 #[expect(unreachable_pub, reason = "the derive needs its parts to be as public as what it makes of them")]
@@ -231,13 +231,23 @@ pub(crate) async fn rehash(tx: &Tx, id: UserId, old: &str, new: &str) -> Result<
     Ok(())
 }
 
-/// Takes effect once: the account may have been confirmed by another link meanwhile.
+/// Only where nobody has proven the address.
+const FORGET_PASSWORD: &str = "UPDATE users SET password_hash = NULL WHERE id = $1 AND email_verified_at IS NULL";
+
+/// Leaves an account that is still to be confirmed without a password.
+pub(crate) async fn forget_password(tx: &Tx, id: UserId) -> Result<(), DbError> {
+    tx.execute_raw(sql(tx, FORGET_PASSWORD, [id.to_string().into()])).await?;
+    Ok(())
+}
+
+/// Takes effect once: the account may have been confirmed by another link meanwhile, or its password changed.
 const VERIFY: &str = "UPDATE users SET email_verified_at = $1, name = $2, name_folded = $3, password_hash = $4
-    WHERE id = $5 AND email_verified_at IS NULL";
+    WHERE id = $5 AND email_verified_at IS NULL AND password_changed_at = $6";
 
 /// Proves the address, with name and password of the registration that the link was sent for.
-pub(crate) async fn verify_email(tx: &Tx, id: UserId, name: &Name, hash: &str, at: Timestamp) -> Result<bool, DbError> {
-    let values = [at.micros().into(), name.as_str().into(), name.folded().into(), hash.into(), id.to_string().into()];
+pub(crate) async fn verify_email(tx: &Tx, link: &Link, name: &Name, hash: &str, at: Timestamp) -> Result<bool, DbError> {
+    let (id, bound_to) = (link.user_id.to_string(), link.bound_to.micros());
+    let values = [at.micros().into(), name.as_str().into(), name.folded().into(), hash.into(), id.into(), bound_to.into()];
     Ok(tx.execute_raw(sql(tx, VERIFY, values)).await?.rows_affected() == 1)
 }
 

@@ -141,6 +141,36 @@ each_backend! {
         app.post(&home(), VERIFY, json!({"token": token_in(&first.text)})).await.is(422, "identity.link_invalid");
     }
 
+    async fn a_confirmation_sent_again_never_brings_a_strangers_password(test: TestDb) {
+        let app = with_verification(test).await;
+        let eve = json!({"email": "zoe@example.com", "password": "the password of Eve", "name": "Eve"});
+        for registration in [eve, zoe()] {
+            app.post(&home(), REGISTER, registration).await.is(202, "");
+            app.settle().await;
+            app.pass(Duration::from_secs(1));
+        }
+        app.post(&home(), "/api/v1/auth/verify-email/resend", json!({"email": "zoe@example.com"})).await.is(202, "");
+        let token = app.mailed_token("zoe@example.com").await;
+        app.post(&home(), VERIFY, json!({"token": token.clone()})).await.is(422, "identity.link_invalid");
+        // Nobody knows which of the two reads the mail: they choose a password, and that proves the address.
+        app.post(&home(), "/auth/reset-password", json!({"token": token, "password": PASSWORD})).await.is(204, "");
+        app.try_sign_in(&home(), "zoe@example.com", "the password of Eve").await.is(401, "identity.wrong_credentials");
+        app.sign_in("zoe@example.com").await;
+    }
+
+    async fn an_account_in_use_keeps_its_password_when_its_address_is_registered_again(test: TestDb) {
+        let app = App::start(test).await;
+        app.post(&home(), REGISTER, zoe()).await.is(201, "");
+        app.sign_in("zoe@example.com").await;
+        let app = app.restarted(|config| config.email_verification = EmailVerification::Required).await;
+        let eve = json!({"email": "zoe@example.com", "password": "the password of Eve", "name": "Eve"});
+        app.post(&home(), REGISTER, eve).await.is(202, "");
+        let token = app.mailed_token("zoe@example.com").await;
+        app.post(&home(), VERIFY, json!({"token": token})).await.is(204, "");
+        app.try_sign_in(&home(), "zoe@example.com", "the password of Eve").await.is(401, "identity.wrong_credentials");
+        app.sign_in("zoe@example.com").await;
+    }
+
     async fn strangers_cannot_fill_somebodys_mailbox(test: TestDb) {
         let app = with_verification(test).await;
         for _ in 0..8 {
