@@ -22,8 +22,9 @@ pub struct NotifyConfig {
     pub twilio_auth_token: Secret,
     /// The number text messages come from.
     pub twilio_phone_number: String,
-    /// Keep messages readable under /dev/outbox instead of only sending them. Refused in production.
-    pub dev_outbox: bool,
+    /// Keep messages readable under /dev/outbox instead of only sending them. Refused in production. When it is not set: on in
+    /// development without a mail provider, where both `server.listen` and `server.public_url` are this machine only.
+    pub dev_outbox: Option<bool>,
 }
 
 impl NotifyConfig {

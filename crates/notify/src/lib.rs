@@ -47,7 +47,7 @@ impl Notify {
     /// Connects to nobody yet. Call it on the control runtime.
     pub fn new(config: &NotifyConfig, db: Db, secrets: Secrets) -> Result<Self, BadProvider> {
         let smtp = Smtp::new(config).map_err(BadProvider)?;
-        let inner = Inner { db, secrets, smtp, dev_outbox: config.dev_outbox, wake: Arc::new(Wake::new()) };
+        let inner = Inner { db, secrets, smtp, dev_outbox: config.dev_outbox == Some(true), wake: Arc::new(Wake::new()) };
         Ok(Self { inner: Arc::new(inner) })
     }
 

@@ -27,7 +27,7 @@ pub(crate) fn router(kit: &Kit, config: &Config, product: &mut Product, draining
     let Parts { routes, document, checks } = assemble(std::mem::take(&mut product.components), config.server.public_url.as_str());
     let health = Health::new(kit.db.clone(), kit.backplane.clone(), kit.notify.clone(), checks, draining);
     let mut routes = routes.merge(documentation(&document));
-    if config.notify.dev_outbox {
+    if config.notify.dev_outbox == Some(true) {
         routes = routes.merge(outbox::routes(kit.notify.clone()));
     }
     let site = Site::new(&config.web, config.server.public_url.as_str());

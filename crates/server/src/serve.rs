@@ -160,7 +160,7 @@ async fn start_up(
     let edge = if mode.web {
         let router = app::router(&kit, config, &mut product, draining.clone());
         let doors = FrontDoors {
-            surface: Surface::new(&config.server.own_host, config.notify.dev_outbox),
+            surface: Surface::new(&config.server.own_host, config.notify.dev_outbox == Some(true)),
             app: App::new(router, tasks.clone()),
             gateway: product.gateway,
         };

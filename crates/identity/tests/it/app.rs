@@ -119,7 +119,7 @@ impl App {
         let db = test.open(&[baluarte_identity::MIGRATIONS, baluarte_notify::MIGRATIONS]).await;
         let backplane = backplane.unwrap_or_else(|| Backplane::local(clock.clone()));
         let secrets = Secrets::new(&Secret::new("a secret key for tests, longer than 32 bytes"), &Secret::new("salt"));
-        let notify = NotifyConfig { dev_outbox: true, ..NotifyConfig::default() };
+        let notify = NotifyConfig { dev_outbox: Some(true), ..NotifyConfig::default() };
         let kit = Kit {
             notify: Notify::new(&notify, db.clone(), secrets.clone()).unwrap(),
             limits: Limits::new(&limits, backplane.clone(), &[7; 32]),
@@ -333,5 +333,5 @@ pub(crate) fn token_in(text: &str) -> String {
 /// Limits that no test runs into.
 fn generous() -> LimitsConfig {
     let limit = json!({"rate": "1000000/min", "burst": 1_000_000});
-    serde_json::from_value(json!({"login": limit, "forgot-password": limit})).unwrap()
+    serde_json::from_value(json!({"login": limit, "account": limit, "forgot-password": limit})).unwrap()
 }

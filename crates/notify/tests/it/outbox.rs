@@ -8,7 +8,7 @@ use crate::{ALL, by_smtp, mail, notify, send, smtp_server::SmtpServer, stored};
 each_backend! {
     async fn without_a_provider_the_outbox_is_the_delivery(test: TestDb) {
         let db = test.open(ALL).await;
-        let notify = notify(&db, &NotifyConfig { dev_outbox: true, ..Default::default() });
+        let notify = notify(&db, &NotifyConfig { dev_outbox: Some(true), ..Default::default() });
         assert!(notify.delivers(Channel::Email) && notify.delivers(Channel::Sms));
         send(&notify, &db, &test.clock, mail(&test.clock, "first@example.com")).await;
         test.clock.advance(Duration::from_secs(1));
@@ -28,7 +28,7 @@ each_backend! {
 
     async fn with_a_provider_the_outbox_keeps_what_was_sent(test: TestDb) {
         let (db, mut server) = (test.open(ALL).await, SmtpServer::start(&[]).await);
-        let notify = notify(&db, &NotifyConfig { dev_outbox: true, ..by_smtp(server.port) });
+        let notify = notify(&db, &NotifyConfig { dev_outbox: Some(true), ..by_smtp(server.port) });
         send(&notify, &db, &test.clock, mail(&test.clock, "zoe@example.com")).await;
         notify.deliver_due(&test.clock).await.unwrap();
         server.next().await;

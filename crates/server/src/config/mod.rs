@@ -256,6 +256,8 @@ impl Layers {
         if !self.has("server", "public_url") {
             config.server.public_url = public_url_of(config.server.listen);
         }
+        let outbox = config.keeps_messages_to_itself();
+        config.notify.dev_outbox.get_or_insert(outbox);
         (config, !self.incomplete)
     }
 
@@ -323,6 +325,13 @@ impl Config {
                 "Redis joins several replicas, and an SQLite file belongs to one: set database.url to PostgreSQL, or leave redis_url empty",
             );
         }
+    }
+
+    /// On a developer's own machine, without a mail provider, messages are read in the outbox unless somebody says otherwise.
+    /// Whatever others could reach has to ask for that: the messages hold links that give access.
+    fn keeps_messages_to_itself(&self) -> bool {
+        let alone = self.server.listen.0.ip().is_loopback() && self.server.public_url.is_loopback();
+        !self.is_production() && alone && self.notify.smtp_url.is_empty()
     }
 
     pub fn is_production(&self) -> bool {

@@ -35,7 +35,7 @@ pub(super) fn refuse(config: &Config, secret_files: &[PathBuf], findings: &mut F
     if config.server.secure_cookies == Some(false) && !config.server.allow_insecure {
         findings.add("server.secure_cookies", "found false: session cookies would travel in clear");
     }
-    if config.notify.dev_outbox {
+    if config.notify.dev_outbox == Some(true) {
         findings.add("notify.dev_outbox", "found true: everybody could read the messages to your customers; remove it");
     }
     if config.identity.email_verification == EmailVerification::Required && config.notify.smtp_url.is_empty() {

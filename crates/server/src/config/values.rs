@@ -53,6 +53,13 @@ impl PublicUrl {
     pub fn is_https(&self) -> bool {
         self.https
     }
+
+    /// Nobody but people on this machine gets here.
+    pub fn is_loopback(&self) -> bool {
+        let uri = self.text.parse::<Uri>().unwrap_or_default();
+        let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+        host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    }
 }
 
 impl FromStr for PublicUrl {
@@ -128,6 +135,17 @@ as_text!(Network);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_public_url_knows_whether_it_is_this_machine() {
+        let is_loopback = |text: &str| text.parse::<PublicUrl>().is_ok_and(|url| url.is_loopback());
+        for text in ["http://127.0.0.1:8080", "http://localhost:8080", "https://localhost", "http://[::1]:80"] {
+            assert!(is_loopback(text), "{text}");
+        }
+        for text in ["http://0.0.0.0:80", "http://10.0.0.1", "http://localhost.example.com", "http://127.0.0.1.example.com"] {
+            assert!(!is_loopback(text), "{text}");
+        }
+    }
 
     #[test]
     fn a_public_url_has_no_path_no_user_and_no_slash_at_the_end() {

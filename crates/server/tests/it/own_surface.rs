@@ -23,7 +23,7 @@ async fn own_paths_are_answered_here_and_everything_else_by_the_routes() {
     client.get("/openapi.json").await.expect_status(200);
     client.get("/problems/web.not_found").await.expect_status(200);
     assert_eq!(upstream.received().len(), 0, "nothing of our own went to the app");
-    for path in ["/", "/healthzz", "/authors", "/api/v2/x", "/dev/outbox"] {
+    for path in ["/", "/healthzz", "/authors", "/api/v2/x", "/dev/outboxes"] {
         client.get(path).await;
         assert_eq!(upstream.received().last().map(|seen| seen.target.clone()).as_deref(), Some(path));
     }
@@ -128,11 +128,20 @@ async fn with_an_own_host_the_other_hosts_belong_to_the_routes() {
 }
 
 #[tokio::test]
-async fn the_outbox_is_there_only_where_it_is_switched_on() {
+async fn the_outbox_is_there_on_a_developers_machine_and_elsewhere_only_where_it_is_switched_on() {
     let app = Baluarte::builder(bin()).start().await;
-    app.client().get("/dev/outbox").await.expect_status(404);
-    let app = Baluarte::builder(bin()).config("[notify]\ndev_outbox = true").start().await;
     assert_eq!(app.client().get("/dev/outbox").await.expect_status(200).json(), json!({ "items": [] }));
+    for elsewhere in [
+        "[notify]\ndev_outbox = false",
+        "[server]\npublic_url = \"http://shop.example.com\"",
+        "[notify]\nsmtp_url = \"smtp://127.0.0.1:1?tls=off\"\nemail_from = \"shop@example.com\"",
+    ] {
+        let app = Baluarte::builder(bin()).config(elsewhere).start().await;
+        app.client().get("/dev/outbox").await.expect_status(404);
+    }
+    let app =
+        Baluarte::builder(bin()).config("[server]\npublic_url = \"http://shop.example.com\"\n[notify]\ndev_outbox = true").start().await;
+    app.client().get("/dev/outbox").await.expect_status(200);
 }
 
 #[tokio::test]
