@@ -5,7 +5,7 @@ use std::{
     future::{Future, poll_fn},
     net::IpAddr,
     panic::AssertUnwindSafe,
-    pin::pin,
+    pin::{Pin, pin},
     rc::Rc,
     sync::{Arc, atomic::Ordering::Relaxed},
     task::Poll,
@@ -162,13 +162,14 @@ impl<D: Door> Service<D> {
         });
         request.headers_mut().insert(X_REQUEST_ID.clone(), id.clone());
         let timed = self.door.is_timed(&request, meta);
-        let call = AssertUnwindSafe(self.door.call(request, meta)).catch_unwind();
+        // Pinned once: each of these would hold a copy of its own.
+        let mut call = pin!(AssertUnwindSafe(self.door.call(request, meta)).catch_unwind());
         let called = if !timed {
             Some(call.await)
         } else if http2 {
-            tokio::time::timeout(self.core.options.request_timeout, call).await.ok()
+            tokio::time::timeout(self.core.options.request_timeout, call.as_mut()).await.ok()
         } else {
-            self.unless_overdue(call).await
+            self.unless_overdue(call.as_mut()).await
         };
         let response = match called {
             Some(Ok(response)) => response,
@@ -185,9 +186,8 @@ impl<D: Door> Service<D> {
     }
 
     /// `None` when the sweep finds that it took too long. Sets no timer.
-    async fn unless_overdue<F: Future>(&self, call: F) -> Option<F::Output> {
+    async fn unless_overdue<F: Future>(&self, mut call: Pin<&mut F>) -> Option<F::Output> {
         self.wire.answer_within(self.core.patience.answer);
-        let mut call = pin!(call);
         let outcome = poll_fn(|cx| match call.as_mut().poll(cx) {
             Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
             Poll::Pending if self.wire.answer_overdue() => Poll::Ready(None),

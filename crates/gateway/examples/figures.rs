@@ -91,6 +91,7 @@ fn main() {
             host: "shop.example".into(),
         };
         let origin = Origin { client_ip: ip, trusted_peer: None, scheme: Scheme::Https, host: "shop.example" };
+        println!("the future of a call: {} bytes", size_of_val(&core.call(request("/x"), &meta)));
         let making = measure(async |path| drop(request(path)), "/members/x").await;
         let public = measure(async |path| drop(core.call(request(path), &meta).await), "/x").await;
         let full = measure(async |path| drop(core.call(request(path), &meta).await), "/members/x").await;

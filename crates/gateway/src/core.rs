@@ -92,7 +92,8 @@ impl GatewayCore {
     pub async fn call(&self, request: Request<RequestBody>, meta: &RequestMeta) -> Response<ResponseBody> {
         let mut note = AccessNote { surface: Surface::Gateway, ..AccessNote::default() };
         let mut fields = None;
-        let mut response = match self.0.answer(request, meta, &mut note, &mut fields).await {
+        // On the heap: whoever holds this future moves it about several times before it runs, and its states are large.
+        let mut response = match Box::pin(self.0.answer(request, meta, &mut note, &mut fields)).await {
             Ok(mut response) => {
                 if let Some(fields) = fields {
                     fields.write(response.headers_mut());
@@ -176,7 +177,7 @@ impl Core {
         }
 
         let answer = match &route.target {
-            Target::Directory(directory) => directory.answer(&request).await?,
+            Target::Directory(directory) => Box::pin(directory.answer(&request)).await?,
             Target::Redirect(redirect) => redirect.answer(request.uri(), &meta.host, meta.scheme),
             Target::Fixed(fixed) => fixed.answer(),
             Target::Upstream(to) => {
@@ -224,7 +225,8 @@ impl Core {
             return outcome.map_err(Unverified::Auth);
         }
         self.guesses.check(meta.client_ip, now).map_err(Unverified::Guessing)?;
-        let outcome = self.credentials.check(presented).await;
+        // Rare, and apart on the heap, so that it does not make every request's future larger.
+        let outcome = Box::pin(self.credentials.check(presented)).await;
         if matches!(outcome, Err(AuthError::Invalid)) {
             self.guesses.failed(meta.client_ip, now);
         }

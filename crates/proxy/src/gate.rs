@@ -83,7 +83,7 @@ impl Place {
     /// `None`: all places and all waiting places are taken, or none became free in time.
     pub(crate) async fn take(upstream: &Arc<Upstream>, patience: Duration) -> Option<Self> {
         let gate = &upstream.gate;
-        let entered = gate.try_enter() || tokio::time::timeout(patience, gate.wait()).await.unwrap_or(false);
+        let entered = gate.try_enter() || Box::pin(tokio::time::timeout(patience, gate.wait())).await.unwrap_or(false);
         entered.then(|| Self { upstream: Arc::clone(upstream) })
     }
 }

@@ -164,7 +164,8 @@ impl Pool {
             let reused = resting.is_some();
             let line = match resting {
                 Some(line) => line,
-                None => match self.connect(server).await {
+                // Apart on the heap: what is rare must not make every request's future larger.
+                None => match Box::pin(self.connect(server)).await {
                     Ok(line) => line,
                     // Nothing was sent: any request may go elsewhere.
                     Err(err) => {

@@ -42,7 +42,8 @@ impl Door for FrontDoor {
         if request.uri().path() == "/healthz" && matches!(*request.method(), Method::GET | Method::HEAD) {
             return alive();
         }
-        self.app.call(request, meta).await
+        // On the heap, so that requests for the gateway do not carry its size about.
+        Box::pin(self.app.call(request, meta)).await
     }
 
     fn is_timed(&self, request: &Request<RequestBody>, meta: &RequestMeta) -> bool {
