@@ -244,22 +244,27 @@ fn say_origin(headers: &mut HeaderMap, origin: &Origin<'_>, chain: Option<&[IpAd
     let client = [origin.client_ip];
     let chain = chain.unwrap_or(&client);
 
-    // One buffer for both: "192.0.2.1" and `for=192.0.2.1;host="app.example";proto=https`.
-    let mut text = String::with_capacity(96);
+    // One buffer for both: "192.0.2.1" and `for=192.0.2.1;host="app.example";proto=https`. Every request comes through here, and
+    // formatting macros cost a dozen times what this does.
+    let mut text = String::with_capacity(64 * chain.len() + origin.host.len() + 32);
     for (n, ip) in chain.iter().enumerate() {
-        let _ = write!(text, "{}{ip}", if n == 0 { "" } else { ", " });
+        text.push_str(if n == 0 { "" } else { ", " });
+        push_ip(&mut text, *ip);
     }
     let addresses = text.len();
     for (n, ip) in chain.iter().enumerate() {
-        let _ = match ip {
-            IpAddr::V4(v4) => write!(text, "{}for={v4}", if n == 0 { "" } else { ", " }),
-            IpAddr::V6(v6) => write!(text, "{}for=\"[{v6}]\"", if n == 0 { "" } else { ", " }),
-        };
+        text.push_str(if n == 0 { "for=" } else { ", for=" });
+        text.push_str(if ip.is_ipv6() { "\"[" } else { "" });
+        push_ip(&mut text, *ip);
+        text.push_str(if ip.is_ipv6() { "]\"" } else { "" });
         if n == 0 {
             if host.is_some() && !origin.host.contains(['"', '\\']) {
-                let _ = write!(text, ";host=\"{}\"", origin.host);
+                text.push_str(";host=\"");
+                text.push_str(origin.host);
+                text.push('"');
             }
-            let _ = write!(text, ";proto={}", origin.scheme.as_str());
+            text.push_str(";proto=");
+            text.push_str(origin.scheme.as_str());
         }
     }
     let text = bytes::Bytes::from(text);
@@ -273,5 +278,20 @@ fn say_origin(headers: &mut HeaderMap, origin: &Origin<'_>, chain: Option<&[IpAd
     if let Some(host) = host {
         headers.insert(X_FORWARDED_HOST, host.clone());
         headers.insert(header::HOST, host);
+    }
+}
+
+fn push_ip(text: &mut String, ip: IpAddr) {
+    match ip {
+        IpAddr::V4(v4) => {
+            let mut digits = itoa::Buffer::new();
+            for (n, octet) in v4.octets().into_iter().enumerate() {
+                text.push_str(if n == 0 { "" } else { "." });
+                text.push_str(digits.format(octet));
+            }
+        }
+        IpAddr::V6(v6) => {
+            let _ = write!(text, "{v6}");
+        }
     }
 }
