@@ -29,14 +29,14 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     ProxyError, RequestBody, ResponseBody, Upstream,
     answer::UpstreamBody,
-    connect,
+    connect::{self, Budgeted, HeadBudget},
     gate::Place,
     headers::{self, Prepared},
     outgoing::{Outgoing, Progress},
     tunnel,
 };
 
-/// The head of an answer must fit in here.
+/// The head of an answer must fit in here, and so must it together with the interim answers (1xx) before it.
 const MAX_HEAD: usize = 128 * 1_024;
 
 /// One core's connections to an upstream. Cheap to clone. Make it inside the core's local runtime.
@@ -62,6 +62,7 @@ struct CoreServer {
 pub(crate) struct Line {
     sender: SendRequest<Outgoing>,
     task: AbortHandle,
+    budget: HeadBudget,
     /// Moved on with every use instead of being made anew: moving a timer to later costs no lock.
     pub(crate) timer: Pin<Box<Sleep>>,
     idle_since: Instant,
@@ -248,14 +249,15 @@ impl Pool {
             Ok(Err(source)) => return Err(self.unreachable(server, source)),
             Err(_) => return Err(ProxyError::Timeout { server: self.name(server), limit: spec.connect_timeout }),
         };
+        let budget = HeadBudget::new();
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(MAX_HEAD)
-            .handshake(TokioIo::new(stream))
+            .handshake(TokioIo::new(Budgeted { stream, budget: budget.clone() }))
             .await
             .map_err(|err| self.unreachable(server, io::Error::other(err)))?;
         let task = tokio::task::spawn_local(connection.with_upgrades()).abort_handle();
         let now = Instant::now();
-        Ok(Line { sender, task, timer: Box::pin(tokio::time::sleep_until(now)), idle_since: now })
+        Ok(Line { sender, task, budget, timer: Box::pin(tokio::time::sleep_until(now)), idle_since: now })
     }
 
     async fn exchange(
@@ -268,6 +270,7 @@ impl Pool {
     ) -> Result<(Response<Incoming>, Line), Failed> {
         let started = Instant::now();
         line.timer.as_mut().reset(started + timeout);
+        line.budget.set(MAX_HEAD);
         let idle_timeout = self.0.upstream.spec.idle_timeout;
         let mut answer = pin!(line.sender.try_send_request(request));
         let timer = &mut line.timer;
@@ -287,9 +290,16 @@ impl Pool {
         })
         .await;
         match outcome {
-            Some(Ok(answer)) => Ok((answer, line)),
+            Some(Ok(answer)) => {
+                line.budget.lift();
+                Ok((answer, line))
+            }
             Some(Err(mut err)) => Err(match err.take_message() {
                 Some(request) => Failed::Unsent(Box::new(request)),
+                None if line.budget.is_spent() => {
+                    let why = format!("more than {MAX_HEAD} bytes came before the answer's head was complete");
+                    Failed::Sent(ProxyError::InvalidAnswer { server: self.name(server), why })
+                }
                 None => Failed::Sent(self.classify(server, err.into_error(), progress)),
             }),
             None => Err(Failed::Sent(ProxyError::Timeout { server: self.name(server), limit: timeout })),

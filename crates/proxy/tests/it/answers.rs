@@ -1,5 +1,7 @@
 //! What the client gets to see.
 
+use std::{cell::Cell, rc::Rc};
+
 use tokio::io::AsyncWriteExt as _;
 
 use crate::harness::*;
@@ -65,6 +67,43 @@ fn informational_answers_are_passed_over() {
     run(async {
         let seen = answer_to(GET, b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
         assert!(seen.starts_with("HTTP/1.1 200") && seen.ends_with("ok"), "{seen}");
+    });
+}
+
+#[test]
+fn a_flood_of_informational_answers_is_cut_off() {
+    run(async {
+        let asked = Rc::new(Cell::new(0));
+        let counted = Rc::clone(&asked);
+        let app = upstream(move |mut stream, _| {
+            let asked = Rc::clone(&counted);
+            async move {
+                read_head(&mut stream).await;
+                asked.set(asked.get() + 1);
+                let many = b"HTTP/1.1 100 Continue\r\n\r\n".repeat(1_000);
+                while stream.write_all(&many).await.is_ok() {}
+            }
+        })
+        .await;
+        let front = front(spec(&[app])).await;
+        let seen = get(front.addr, "/").await;
+        assert!(seen.starts_with("HTTP/1.1 599") && seen.ends_with("invalid"), "{seen}");
+        assert_eq!(asked.get(), 1, "it would only flood again");
+    });
+}
+
+#[test]
+fn a_long_answer_may_follow_informational_ones() {
+    run(async {
+        let long = "x".repeat(1 << 20);
+        let text =
+            format!("{}HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{long}", "HTTP/1.1 102 Processing\r\n\r\n".repeat(100), long.len());
+        let (app, heads) = answering(Box::leak(text.into_boxed_str()).as_bytes()).await;
+        let front = front(spec(&[app])).await;
+        for _ in 0..3 {
+            assert_eq!(body(&get(front.addr, "/").await).len(), long.len());
+        }
+        assert_eq!(heads.connections(), [0, 0, 0], "the connection is good for more");
     });
 }
 
