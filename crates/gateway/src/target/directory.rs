@@ -76,6 +76,7 @@ impl Directory {
                 return response;
             }
             Precondition::Failed => {
+                headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
                 *response.status_mut() = StatusCode::PRECONDITION_FAILED;
                 return response;
             }
@@ -103,6 +104,8 @@ impl Directory {
             Span::Unsatisfiable => {
                 headers.remove(header::CONTENT_ENCODING);
                 headers.remove(header::CONTENT_TYPE);
+                // What is told is about this request, not about the file.
+                headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
                 set(headers, header::CONTENT_RANGE, format!("bytes */{size}"));
                 *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
             }

@@ -45,6 +45,21 @@ fn a_file_has_a_type_validators_and_a_cache_time() {
 }
 
 #[test]
+fn a_refused_range_or_condition_is_not_cached_like_the_file() {
+    run(|control| async move {
+        let folder = Folder::new();
+        folder.write("app.js", "0123456789");
+        let world = world(control, &config(&folder, "cache = \"1y\"")).await;
+        for (asks, status) in [("range: bytes=20-", 416), ("if-match: \"other\"", 412)] {
+            let seen = world.get("/static/app.js", &[asks]).await;
+            assert_eq!((seen.status, seen.header("cache-control")), (status, Some("no-store")), "{asks}");
+        }
+        let seen = world.get("/static/app.js", &["range: bytes=2-4"]).await;
+        assert_eq!((seen.status, seen.header("cache-control")), (206, Some("public, max-age=31536000, immutable")));
+    });
+}
+
+#[test]
 fn ranges_of_small_and_large_files() {
     run(|control| async move {
         let folder = Folder::new();
