@@ -20,6 +20,7 @@ use crate::{
     credentials::{Credentials, Known, Presented},
     guesses::Guesses,
     http as refusals,
+    live::Live,
     path::Readings,
     problems, sign_in,
     snapshot::Snapshot,
@@ -48,6 +49,7 @@ struct Core {
     gateway: Gateway,
     credentials: Rc<Credentials>,
     guesses: Guesses,
+    live: Rc<Live>,
     local: RefCell<Rc<Local>>,
 }
 
@@ -84,8 +86,9 @@ impl GatewayCore {
         let parts = &gateway.0.parts;
         let credentials =
             Credentials::new(Arc::clone(&parts.authenticator), Arc::clone(&parts.entitlements), parts.tasks.clone(), parts.clock.clone());
+        let live = Live::new(Arc::clone(&parts.authenticator));
         let local = Rc::new(Local::new(gateway.0.snapshot.load_full(), None, &gateway));
-        Self(Rc::new(Core { gateway, credentials, guesses: Guesses::default(), local: RefCell::new(local) }))
+        Self(Rc::new(Core { gateway, credentials, guesses: Guesses::default(), live, local: RefCell::new(local) }))
     }
 
     /// Answers everything that is not Baluarte's own surface. A refusal carries a `web::Problem` in the extensions.
@@ -187,10 +190,15 @@ impl Core {
                     Some(bytes) => request.map(|body| body.with_limit(bytes)),
                     None => request,
                 };
-                let (request, prepared) = self.dress(request, meta, route, to, &caller);
+                let (request, mut prepared) = self.dress(request, meta, route, to, &caller);
+                let tunnel = caller.known.as_ref().and_then(|_| prepared.hold());
                 let answer = pool.forward(request, prepared, to.timeout).await;
                 note.upstream = Some(began.elapsed());
-                answer.map_err(|err| Box::new(refusals::problem(&err, &to.name, meta)))?
+                let answer = answer.map_err(|err| Box::new(refusals::problem(&err, &to.name, meta)))?;
+                match &caller.known {
+                    Some(known) => self.live.follow(answer, known, tunnel),
+                    None => answer,
+                }
             }
         };
         Ok(answer)

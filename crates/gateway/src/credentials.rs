@@ -119,17 +119,19 @@ impl Known {
     }
 
     fn is_valid(&self, authenticator: &dyn Authenticator, now: Timestamp) -> bool {
-        if now >= self.principal.expires_at {
-            return false;
-        }
+        now < self.principal.expires_at && !self.is_revoked(authenticator)
+    }
+
+    /// Has a revocation come since the last look, and does it concern this one?
+    pub(crate) fn is_revoked(&self, authenticator: &dyn Authenticator) -> bool {
         let revocations = authenticator.revocations();
         if revocations != self.revocations.get() {
             if authenticator.is_revoked(&self.principal) {
-                return false;
+                return true;
             }
             self.revocations.set(revocations);
         }
-        true
+        false
     }
 }
 

@@ -6,6 +6,7 @@ mod core;
 mod credentials;
 mod guesses;
 mod http;
+mod live;
 mod path;
 pub mod problems;
 mod sign_in;

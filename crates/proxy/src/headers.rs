@@ -10,7 +10,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use http_body::Body;
 use hyper::upgrade::OnUpgrade;
 
-use crate::RequestBody;
+use crate::{
+    RequestBody,
+    hold::{Hold, LetGo},
+};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -33,6 +36,24 @@ pub struct Prepared {
 
 pub(crate) struct Upgrade {
     pub(crate) client: OnUpgrade,
+    pub(crate) let_go: Option<LetGo>,
+}
+
+impl Prepared {
+    /// If the client asks for another protocol: what ends the upgraded connection when dropped.
+    pub fn hold(&mut self) -> Option<Hold> {
+        let upgrade = self.upgrade.as_mut()?;
+        let (hold, let_go) = Hold::new();
+        upgrade.let_go = Some(let_go);
+        Some(hold)
+    }
+}
+
+/// Server-sent events: an answer that goes on as long as both sides like.
+pub fn is_event_stream(headers: &HeaderMap) -> bool {
+    const KIND: &[u8] = b"text/event-stream";
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.as_bytes().get(..KIND.len()));
+    kind.is_some_and(|kind| kind.eq_ignore_ascii_case(KIND))
 }
 
 /// Takes off what concerns the client's connection only, what `is_private` names (in any spelling that an app's gateway
@@ -40,7 +61,7 @@ pub(crate) struct Upgrade {
 /// came; then says where it came from. What the caller sets afterwards goes to the upstream as it is.
 pub fn prepare(request: &mut Request<RequestBody>, origin: &Origin<'_>, is_private: impl Fn(&str) -> bool) -> Prepared {
     let switches = request.version() == Version::HTTP_11 && request.body().is_end_stream() && asks_for_upgrade(request.headers());
-    let upgrade = switches.then(|| Upgrade { client: hyper::upgrade::on(&mut *request) });
+    let upgrade = switches.then(|| Upgrade { client: hyper::upgrade::on(&mut *request), let_go: None });
     let protocol = if switches { request.headers().get(header::UPGRADE).cloned() } else { None };
     let chain = origin.trusted_peer.map(|peer| chain(request.headers(), origin.client_ip, peer));
     let is_unwanted = |name: &str| is_claim(name, origin.trusted_peer.is_some()) || is_private(name);

@@ -339,15 +339,14 @@ impl Pool {
                 answer.headers_mut().insert(header::UPGRADE, protocol);
             }
             let tunnel = self.0.upstream.open_tunnel().ok_or(ProxyError::Busy)?;
-            let work = tunnel::run(upgrade.client, upstream, spec.tunnel_idle_timeout, self.0.stop.clone());
+            let work = tunnel::run(upgrade, upstream, spec.tunnel_idle_timeout, self.0.stop.clone());
             tokio::task::spawn_local(async move {
                 work.await;
                 drop((tunnel, line));
             });
             return Ok(answer.map(|_| ResponseBody::Empty));
         }
-        let stream = answer.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
-        let silence = if stream { spec.tunnel_idle_timeout } else { spec.idle_timeout };
+        let silence = if headers::is_event_stream(answer.headers()) { spec.tunnel_idle_timeout } else { spec.idle_timeout };
         headers::clean_answer(&mut answer);
         let nothing = head_only || matches!(answer.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         Ok(answer.map(|body| {

@@ -1,4 +1,5 @@
-//! Bytes both ways after an upgrade (WebSocket): half-close kept, silence bounded, ended when the server stops.
+//! Bytes both ways after an upgrade (WebSocket): half-close kept, silence bounded, ended when the server stops or its hold is
+//! dropped.
 
 use std::{
     cell::Cell,
@@ -17,12 +18,15 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::headers::Upgrade;
+
 /// A tunnel is mostly idle: two of these per tunnel.
 const BUFFER: usize = 4 * 1_024;
 /// How long both sides may take to switch protocols after the 101.
 const SWITCH: Duration = Duration::from_secs(10);
 
-pub(crate) async fn run(client: OnUpgrade, upstream: OnUpgrade, longest_silence: Duration, stop: CancellationToken) {
+pub(crate) async fn run(upgrade: Upgrade, upstream: OnUpgrade, longest_silence: Duration, stop: CancellationToken) {
+    let Upgrade { client, let_go } = upgrade;
     let Ok(Ok((client, upstream))) = tokio::time::timeout(SWITCH, async { tokio::try_join!(client, upstream) }).await else {
         tracing::debug!(target: "proxy", "a protocol switch did not come about");
         return;
@@ -41,11 +45,18 @@ pub(crate) async fn run(client: OnUpgrade, upstream: OnUpgrade, longest_silence:
             tokio::time::sleep_until(deadline).await;
         }
     };
+    let let_go = async {
+        match let_go {
+            Some(let_go) => drop(let_go.await),
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
         ended = copy => if let Err(err) = ended {
             tracing::debug!(target: "proxy", error = %err, "an upgraded connection broke");
         },
         () = silence => tracing::debug!(target: "proxy", "an upgraded connection was silent for too long"),
+        () = let_go => tracing::debug!(target: "proxy", "an upgraded connection was ended"),
         () = stop.cancelled() => {}
     }
 }

@@ -191,7 +191,8 @@ fn shown(mut response: Response<ResponseBody>) -> Response<ResponseBody> {
     response
 }
 
-/// Shows every request's head in its answer. `/ws` switches protocols and echoes; a request with a body gets it back.
+/// Shows every request's head in its answer. `/ws` switches protocols and echoes; `/events` sends one event
+/// and goes on; a request with a body gets it back.
 async fn app() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
@@ -206,6 +207,13 @@ async fn app() -> SocketAddr {
                             .unwrap();
                         let (mut read, mut write) = stream.split();
                         let _ = tokio::io::copy(&mut read, &mut write).await;
+                        return;
+                    }
+                    if head.starts_with("GET /events") {
+                        let answer =
+                            "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n9\r\ndata: 0\n\n\r\n";
+                        stream.write_all(answer.as_bytes()).await.unwrap();
+                        let _ = stream.read_u8().await;
                         return;
                     }
                     let length =

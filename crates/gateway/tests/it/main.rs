@@ -8,3 +8,4 @@ mod directories;
 mod forward_auth;
 mod forwarding;
 mod harness;
+mod live;
