@@ -53,8 +53,12 @@ pub(super) async fn run(shared: Arc<Shared>) {
             Ok(session) => {
                 generation += 1;
                 pause = FIRST_PAUSE;
-                silent = false;
                 shared.begin(generation, session.commands.clone());
+                if std::mem::take(&mut silent) {
+                    tracing::warn!(target: "backplane", server = %shared.server, "Redis is back: limits and changes are shared between replicas");
+                } else {
+                    tracing::info!(target: "backplane", server = %shared.server, "Redis is connected");
+                }
                 let lost = attend(&shared, session).await;
                 shared.end();
                 lost
@@ -129,7 +133,6 @@ impl Shared {
     fn begin(self: &Arc<Self>, generation: u64, commands: MultiplexedConnection) {
         *self.connection.lock().unwrap_or_else(PoisonError::into_inner) = Some(Connection { generation, commands });
         self.counters.connects.fetch_add(1, Relaxed);
-        tracing::warn!(target: "backplane", server = %self.server, "Redis is connected: limits and changes are shared between replicas");
         // What others published in the meantime is gone; what we could not publish, they do not know.
         self.local.topics().gap();
         self.status.send_replace(Status::Connected);

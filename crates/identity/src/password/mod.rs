@@ -8,7 +8,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::model::{Email, Name, fold};
 
-pub(crate) use self::pool::{Busy, PasswordPool, Verified};
+pub(crate) use self::pool::{Busy, PATIENCE, PasswordPool, Verified};
 
 /// Why a password cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -19,6 +19,8 @@ use crate::IdentityConfig;
 
 /// Passwords that may wait; beyond, nobody would be served before giving up.
 const QUEUE: usize = 256;
+/// Longer than this nobody waits for a page; whoever does is told to come back instead.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// A thread without work for so long gives its memory back.
 const KEEP_MEMORY: Duration = Duration::from_secs(5);
 
@@ -98,15 +100,20 @@ impl PasswordPool {
     pub(crate) async fn hash(&self, password: &Secret) -> Result<String, Busy> {
         let (answer, hashed) = oneshot::channel();
         self.shared.submit(Job::Hash { password: normalised(password), answer })?;
-        hashed.await.map_err(|_| Busy)
+        patiently(hashed).await
     }
 
     /// Compares with a PHC string; without one it does the same work and says `Wrong`.
     pub(crate) async fn verify(&self, password: &Secret, stored: Option<String>) -> Result<Verified, Busy> {
         let (answer, verified) = oneshot::channel();
         self.shared.submit(Job::Verify { password: normalised(password), stored, answer })?;
-        verified.await.map_err(|_| Busy)
+        patiently(verified).await
     }
+}
+
+/// Giving up drops the receiver, so that the job is passed over when its turn comes.
+async fn patiently<T>(answer: oneshot::Receiver<T>) -> Result<T, Busy> {
+    tokio::time::timeout(PATIENCE, answer).await.ok().and_then(Result::ok).ok_or(Busy)
 }
 
 impl Drop for PasswordPool {

@@ -6,7 +6,7 @@ use tokio::sync::SemaphorePermit;
 use super::Identity;
 use crate::{
     Email, EmailVerification, Granted, IdentityError, SessionCookie, SessionKind, SignIn, SignedIn, TokenPair, UserId,
-    password::{Busy, Verified},
+    password::{Busy, PATIENCE, Verified},
     store::{self, sessions::NewSession, throttles::Count, users::Account},
     throttle::{self, Counter, FORGET_AFTER, Keys, REMEMBER_PLACE},
     token::{AccessToken, RefreshSalt, RefreshToken},
@@ -81,7 +81,8 @@ impl Identity {
                 // Those who would be refused anyway do not wait.
                 self.look(ctx, email, typed).await?;
                 let _place = self.inner.waiting.try_acquire().map_err(|_| IdentityError::Busy)?;
-                self.inner.attempts.acquire().await.map_err(|_| IdentityError::Busy)?
+                let turn = tokio::time::timeout(PATIENCE, self.inner.attempts.acquire()).await;
+                turn.ok().and_then(Result::ok).ok_or(IdentityError::Busy)?
             }
         };
         let (account, keys, network, known_place) = self.look(ctx, email, typed).await?;
