@@ -53,12 +53,12 @@ pub(super) async fn run(shared: Arc<Shared>) {
             Ok(session) => {
                 generation += 1;
                 pause = FIRST_PAUSE;
-                shared.begin(generation, session.commands.clone());
                 if std::mem::take(&mut silent) {
                     tracing::warn!(target: "backplane", server = %shared.server, "Redis is back: limits and changes are shared between replicas");
                 } else {
                     tracing::info!(target: "backplane", server = %shared.server, "Redis is connected");
                 }
+                shared.begin(generation, session.commands.clone());
                 let lost = attend(&shared, session).await;
                 shared.end();
                 lost
