@@ -1,7 +1,13 @@
 //! Two replicas on one PostgreSQL and one Redis, and either of these going away.
 
+use std::time::Duration;
+
 use baluarte_testkit::{Answer, Backend, Baluarte, Gate, RedisServer, Upstream};
 use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 use crate::{bin, outside::PASSWORD};
 
@@ -21,6 +27,12 @@ limits = []
 path = "/private"
 upstream = "app"
 access = "signed-in"
+limits = []
+[[gateway.routes]]
+path = "/live"
+upstream = "app"
+access = "signed-in"
+strip_prefix = true
 limits = []
 [[gateway.routes]]
 path = "/closed"
@@ -126,6 +138,34 @@ async fn a_refresh_token_is_rotated_across_replicas_and_its_replay_ends_the_fami
     second.client().post_json("/api/v1/auth/refresh", &old).await.expect_problem(401, "identity.refresh_reused");
     first.eventually(&here, "/private", refused).await;
     second.eventually(&there, "/private", refused).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_out_at_one_replica_ends_what_is_open_at_the_other() {
+    let upstream = Upstream::start().await;
+    let (first, second) = two_replicas(&upstream).await;
+    let here = first.sign_in_with_cookie(ANA, PASSWORD).await;
+    let there = here.at(&second.base_url);
+    let mut events = there.stream("/live/sse?events=1000000&every=50").await.unwrap();
+    assert!(events.chunk().await.unwrap().is_some_and(|event| event.starts_with(b"data: 0")));
+    let host = second.base_url.trim_start_matches("http://");
+    let mut socket = TcpStream::connect(host).await.unwrap();
+    let ask = format!(
+        "GET /live/ws HTTP/1.1\r\nhost: {host}\r\ncookie: baluarte={}\r\nsec-fetch-site: same-origin\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        there.cookie("baluarte").unwrap()
+    );
+    socket.write_all(ask.as_bytes()).await.unwrap();
+    let mut head = [0; 12];
+    socket.read_exact(&mut head).await.unwrap();
+    assert_eq!(&head, b"HTTP/1.1 101");
+
+    here.at(&first.base_url).post_json("/api/v1/auth/logout", &json!({})).await.expect_status(204);
+    let ends = async {
+        let _ = socket.read_to_end(&mut Vec::new()).await;
+        while events.chunk().await.is_ok_and(|event| event.is_some()) {}
+    };
+    tokio::time::timeout(Duration::from_secs(20), ends).await.expect("both connections end");
 }
 
 #[tokio::test(flavor = "multi_thread")]
