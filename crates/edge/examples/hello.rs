@@ -36,6 +36,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = Options {
         listen,
         trusted_proxies: Vec::new(),
+        proxy_protocol: baluarte_edge::ProxyProtocol::Off,
         body_limit: ByteSize::from_bytes(10 << 20),
         request_timeout: Duration::from_secs(60),
         shutdown_grace: Duration::from_secs(5),

@@ -38,9 +38,15 @@ const SEND_BUFFER: usize = 64 * 1024;
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1 << 20;
 
-/// Serves one connection to its end.
-pub(crate) async fn serve<D: Door>(core: Rc<Core>, door: Rc<D>, mut stream: ClientStream, wire: Arc<Wire>, peer: Peer) {
-    let mut first = BytesMut::new();
+/// Serves one connection to its end. `first` are the bytes that were already read from it.
+pub(crate) async fn serve<D: Door>(
+    core: Rc<Core>,
+    door: Rc<D>,
+    mut stream: ClientStream,
+    mut first: BytesMut,
+    wire: Arc<Wire>,
+    peer: Peer,
+) {
     if !read_first(&mut stream, &wire, &mut first).await {
         wire.close();
         return;
@@ -90,25 +96,29 @@ async fn read_first(stream: &mut ClientStream, wire: &Wire, first: &mut BytesMut
         let read = poll_fn(|cx: &mut Context<'_>| {
             wire.is_driven_by(cx.waker());
             if wire.order() != Order::None {
-                return Poll::Ready(0);
+                return Poll::Ready(false);
+            }
+            if is_decided(first) {
+                return Poll::Ready(true);
             }
             // Inside, so that it lies on the stack and not in every connection's task.
             let mut chunk = [std::mem::MaybeUninit::uninit(); FIRST_READ];
             let mut buf = ReadBuf::uninit(&mut chunk);
             Pin::new(&mut *stream).poll_read(cx, &mut buf).map(|result| {
                 first.extend_from_slice(buf.filled());
-                result.map_or(0, |()| buf.filled().len())
+                result.is_ok() && !buf.filled().is_empty()
             })
         })
         .await;
-        if read == 0 {
-            return false;
-        }
-        // As long as it could still become HTTP/2's preface.
-        if first.len() >= PREFACE.len() || !PREFACE.starts_with(first) {
-            return true;
+        if !read || is_decided(first) {
+            return read;
         }
     }
+}
+
+/// No longer could it become HTTP/2's preface, or it has.
+fn is_decided(first: &[u8]) -> bool {
+    first.len() >= PREFACE.len() || !PREFACE.starts_with(first)
 }
 
 /// Runs a connection and tells it what the sweep or a stop wants.

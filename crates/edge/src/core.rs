@@ -2,13 +2,14 @@
 
 use std::{net::IpAddr, rc::Rc, sync::Arc, time::Instant};
 
-use baluarte_kernel::{Clock, RequestMeta};
+use baluarte_kernel::{Clock, RequestMeta, Scheme};
 use baluarte_telemetry::{AccessLog, AccessNote, AccessRecord};
 use http::{Method, Version, uri::PathAndQuery};
 
 use crate::{
     Options,
     http1::HeadLimits,
+    proxy_protocol::Complaints,
     request_id::RequestIds,
     stats::Stats,
     wire::{Patience, Wire, Wires},
@@ -27,6 +28,7 @@ pub(crate) struct Core {
     pub(crate) ids: RequestIds,
     pub(crate) stats: Stats,
     pub(crate) access: AccessLog,
+    pub(crate) complaints: Complaints,
     pub(crate) clock: Clock,
 }
 
@@ -34,8 +36,10 @@ pub(crate) struct Core {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer {
     pub(crate) ip: IpAddr,
-    /// One of `server.trusted_proxies`.
+    /// One of `server.trusted_proxies`: what it writes into headers about its clients counts.
     pub(crate) trusted: bool,
+    /// What the connection itself tells; a trusted peer's headers may tell something else.
+    pub(crate) scheme: Scheme,
 }
 
 /// What is known of a request, until its answer has gone out; dropping it writes the access log.

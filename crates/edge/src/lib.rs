@@ -11,6 +11,7 @@ mod http1;
 mod http2;
 mod listener;
 pub mod problems;
+mod proxy_protocol;
 mod request_id;
 mod rules;
 mod run;
@@ -30,6 +31,7 @@ use tokio::sync::watch;
 
 pub use config::{EdgeConfig, TlsConfig, TlsMode};
 pub use door::{Door, Doors};
+pub use proxy_protocol::ProxyProtocol;
 
 use listener::Admission;
 use run::Plan;
@@ -41,6 +43,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Peers whose `X-Forwarded-*` and `Forwarded` are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether those tell their client's address before the first request.
+    pub proxy_protocol: ProxyProtocol,
     /// The largest request body, unless a door sets another limit on the `RequestBody`.
     pub body_limit: ByteSize,
     /// From a request's head until the answer's head, for requests that the door calls timed ([`Door::is_timed`]); then 503.

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::IpAddr,
     rc::Rc,
     sync::{Arc, mpsc},
     thread,
@@ -10,15 +11,21 @@ use std::{
 
 use baluarte_kernel::Clock;
 use baluarte_telemetry::Telemetry;
+use bytes::BytesMut;
 use socket2::SockRef;
-use tokio::{net::TcpListener, sync::watch, time::Instant};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    time::Instant,
+};
 
 use crate::{
     EdgeConfig, EdgeError, Options, connection,
-    core::Core,
+    core::{Core, Peer},
     door::{Door, Doors},
     http1::HeadLimits,
-    listener::Admission,
+    listener::{Admission, Place},
+    proxy_protocol::{self, Beginning, Complaints, ProxyProtocol, Refusal},
     request_id::RequestIds,
     service,
     stats::Stats,
@@ -110,6 +117,7 @@ async fn core<D: Doors>(
         ids: RequestIds::new(),
         stats: Stats::new(&plan.telemetry.metrics),
         access: plan.telemetry.access_log(),
+        complaints: Complaints::default(),
         clock: Clock::System,
     });
     let door = Rc::new(plan.doors.open(number));
@@ -141,30 +149,80 @@ async fn core<D: Doors>(
     Ok(())
 }
 
-fn admit<D: Door>(core: &Rc<Core>, door: &Rc<D>, admission: &Arc<Admission>, socket: tokio::net::TcpStream, ip: std::net::IpAddr) {
+fn admit<D: Door>(core: &Rc<Core>, door: &Rc<D>, admission: &Arc<Admission>, socket: TcpStream, ip: IpAddr) {
     core.stats.connections.add(1);
     let peer = service::peer(ip, &core.options.trusted_proxies);
-    let place = match admission.enter(peer.ip, peer.trusted) {
-        Ok(place) => place,
-        Err(limit) => {
-            core.stats.refused_by(limit);
-            // A courtesy, if the socket takes it at once.
-            let _ = socket.try_write(OVERLOADED);
-            return;
-        }
-    };
+    let mode = core.options.proxy_protocol;
+    if mode == ProxyProtocol::Required && !peer.trusted && !is_this_machine(&socket, peer.ip) {
+        core.complaints.about(&core.stats, proxy_protocol::UNTRUSTED, peer.ip);
+        return;
+    }
+    let Some(place) = enter(core, admission, &socket, peer) else { return };
     // Answers are written whole: waiting for more would only delay them.
     let _ = socket.set_nodelay(true);
     // Clients that vanished, or whose window stays shut, are given up by the kernel even when nothing is being written.
     let _ = SockRef::from(&socket).set_keepalive(true);
     let _ = SockRef::from(&socket).set_tcp_user_timeout(Some(UNACKNOWLEDGED));
-    let (slot, wire) = core.wires.add(place);
     let (core, door) = (Rc::clone(core), Rc::clone(door));
-    tokio::task::spawn_local(async move {
-        let wires = Rc::clone(&core.wires);
-        connection::serve(core, door, tls::accept(socket), wire, peer).await;
-        wires.remove(slot);
-    });
+    if mode == ProxyProtocol::Off || !peer.trusted {
+        let (slot, wire) = core.wires.add(place);
+        tokio::task::spawn_local(async move {
+            let wires = Rc::clone(&core.wires);
+            connection::serve(core, door, tls::accept(socket), BytesMut::new(), wire, peer).await;
+            wires.remove(slot);
+        });
+    } else {
+        let admission = Arc::clone(admission);
+        tokio::task::spawn_local(async move {
+            let Some((first, place, peer, socket)) = introduce(&core, &admission, socket, place, peer).await else { return };
+            let (slot, wire) = core.wires.add(place);
+            let wires = Rc::clone(&core.wires);
+            // Boxed, like the requests: a task is as large as the largest of its steps.
+            Box::pin(connection::serve(core, door, tls::accept(socket), first, wire, peer)).await;
+            wires.remove(slot);
+        });
+    }
+}
+
+fn enter(core: &Core, admission: &Admission, socket: &TcpStream, peer: Peer) -> Option<Place> {
+    let entered = admission.enter(peer.ip, peer.trusted);
+    if let Err(limit) = entered {
+        core.stats.refused_by(limit);
+        // A courtesy, if the socket takes it at once.
+        let _ = socket.try_write(OVERLOADED);
+    }
+    entered.ok()
+}
+
+/// Lets a trusted `peer` say for whom it speaks; whoever that is needs a place of its own.
+async fn introduce(
+    core: &Core,
+    admission: &Admission,
+    mut socket: TcpStream,
+    place: Place,
+    peer: Peer,
+) -> Option<(BytesMut, Place, Peer, TcpStream)> {
+    let required = core.options.proxy_protocol == ProxyProtocol::Required;
+    let received = proxy_protocol::receive(&mut socket, required, core.header_timeout).await;
+    let Ok(Beginning { told: None, rest }) = received else {
+        admission.leave(place);
+        let Beginning { told, rest } = match received {
+            Ok(beginning) => beginning,
+            Err(Refusal::Silent) => return None,
+            Err(Refusal::Rule(rule)) => {
+                core.complaints.about(&core.stats, rule, peer.ip);
+                return None;
+            }
+        };
+        let client = told.map_or(peer, |told| service::told(&told, peer, &core.options.trusted_proxies));
+        return enter(core, admission, &socket, client).map(|place| (rest, place, client, socket));
+    };
+    Some((rest, place, peer, socket))
+}
+
+/// Who connects from the very address it connects to: health checks come from here, without a load balancer.
+fn is_this_machine(socket: &TcpStream, peer: IpAddr) -> bool {
+    socket.local_addr().is_ok_and(|local| local.ip().to_canonical() == peer)
 }
 
 fn is_about_one_connection(err: &io::Error) -> bool {

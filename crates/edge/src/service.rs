@@ -27,6 +27,7 @@ use crate::{
     door::Door,
     headers,
     http1::{REFUSED_METHOD, host_is_valid, method_rule, number, target_is_clean},
+    proxy_protocol::Told,
     request_id::{X_REQUEST_ID, keep_valid_trace},
     rules::{self, Rule},
     wire::{Refused, Wire},
@@ -124,13 +125,13 @@ impl<D: Door> Service<D> {
             request_id,
             client_ip: self.peer.ip,
             trusted_peer: self.peer.trusted.then_some(self.peer.ip),
-            scheme: Scheme::Http,
+            scheme: self.peer.scheme,
             host: self.host(host),
         };
         if self.peer.trusted {
             let told = client::resolve(request.headers(), self.peer.ip, &self.core.options.trusted_proxies);
             meta.client_ip = told.client_ip;
-            meta.scheme = told.scheme.unwrap_or_default();
+            meta.scheme = told.scheme.unwrap_or(self.peer.scheme);
             if let Some(host) = told.host {
                 meta.host = host.into();
             }
@@ -343,7 +344,17 @@ fn is_websocket(headers: &HeaderMap) -> bool {
 }
 
 /// The peer as seen by the socket, ready for `RequestMeta`.
+/// Whom a trusted `peer` speaks for. The client is judged like one that connects itself: its headers count only if it is a trusted proxy too.
+pub(crate) fn told(told: &Told, peer_itself: Peer, trusted: &[ipnet::IpNet]) -> Peer {
+    let scheme = if told.tls { Scheme::Https } else { Scheme::Http };
+    match told.client {
+        Some(ip) => Peer { scheme, ..peer(ip, trusted) },
+        // Perhaps somebody whose address the load balancer does not know: not to be trusted with headers in its name.
+        None => Peer { trusted: false, scheme, ..peer_itself },
+    }
+}
+
 pub(crate) fn peer(ip: IpAddr, trusted: &[ipnet::IpNet]) -> Peer {
     let ip = client::canonical(ip);
-    Peer { ip, trusted: client::is_trusted(ip, trusted) }
+    Peer { ip, trusted: client::is_trusted(ip, trusted), scheme: Scheme::Http }
 }

@@ -3,7 +3,7 @@
 //! Time is counted in ticks of the core's sweep: setting a timer per request would cost more than the request's own checks.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     rc::Rc,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
@@ -310,6 +310,8 @@ pub(crate) struct Wires {
     patience: Patience,
     list: RefCell<List>,
     arrived: Notify,
+    /// What new connections are told as well: those whose PROXY header was still being read when the others were told.
+    standing: Cell<Order>,
     admission: Arc<Admission>,
     pub(crate) unread: Unread,
 }
@@ -327,6 +329,7 @@ impl Wires {
             patience,
             list: RefCell::default(),
             arrived: Notify::new(),
+            standing: Cell::new(Order::None),
             admission,
             unread: Unread::default(),
         })
@@ -346,8 +349,8 @@ impl Wires {
             written_then: AtomicU64::new(0),
             requests: AtomicU32::new(0),
             answer_by: AtomicU32::new(0),
-            order: AtomicU8::new(Order::None as u8),
-            order_since: AtomicU32::new(0),
+            order: AtomicU8::new(self.standing.get() as u8),
+            order_since: AtomicU32::new(now),
             task: OnceLock::new(),
             decision: AtomicWaker::new(),
             refused: Mutex::new(None),
@@ -387,7 +390,9 @@ impl Wires {
         (live().count() - open, open)
     }
 
+    /// Tells every connection, and those to come.
     pub(crate) fn command_all(&self, order: Order) {
+        self.standing.set(order);
         let wires: Vec<_> = self.list.borrow().wires.iter().flatten().cloned().collect();
         wires.iter().for_each(|wire| wire.command(order));
     }

@@ -177,6 +177,7 @@ fn edge_options(config: &Config) -> Options {
     Options {
         listen: config.server.listen.0,
         trusted_proxies: config.server.trusted_proxies.iter().map(|network| network.0).collect(),
+        proxy_protocol: config.server.proxy_protocol,
         body_limit: config.server.body_limit,
         request_timeout: config.server.request_timeout.get(),
         shutdown_grace: config.server.shutdown_grace.get(),

@@ -5,4 +5,5 @@ mod http1;
 mod http2;
 mod life;
 mod meta;
+mod proxy_protocol;
 mod rig;

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use baluarte_edge::{Door, Doors, Edge, EdgeConfig, Options};
+use baluarte_edge::{Door, Doors, Edge, EdgeConfig, Options, ProxyProtocol};
 use baluarte_kernel::{ByteSize, Period, RequestMeta};
 use baluarte_proxy::{BodyError, RequestBody, ResponseBody};
 use baluarte_telemetry::{AccessNote, Surface, Telemetry};
@@ -54,6 +54,7 @@ pub(crate) fn options() -> Options {
     Options {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         trusted_proxies: Vec::new(),
+        proxy_protocol: ProxyProtocol::Off,
         body_limit: ByteSize::from_bytes(64 * 1024),
         request_timeout: Duration::from_secs(30),
         shutdown_grace: Duration::from_secs(10),

@@ -8,12 +8,13 @@ use std::{
     time::Duration,
 };
 
+use baluarte_edge::ProxyProtocol;
 use baluarte_kernel::Clock;
 use clap::Args;
 
 use super::{Failure, Global, print};
 use crate::{
-    config::ListenAddr,
+    config::{ListenAddr, ServerConfig},
     demo,
     serve::{self, Mode},
     start,
@@ -87,8 +88,8 @@ impl Healthcheck {
     pub(super) fn run(self, global: &Global) -> Result<(), Failure> {
         let config = global.load()?.config;
         let address = local(config.server.listen.0);
-        let host = if config.server.own_host.is_empty() { address.to_string() } else { config.server.own_host };
-        let status = ask(address, &host).map_err(|err| Failure::Failed(format!("no answer from {address}: {err}")))?;
+        let host = if config.server.own_host.is_empty() { address.to_string() } else { config.server.own_host.clone() };
+        let status = ask(address, &host, &config.server).map_err(|err| Failure::Failed(format!("no answer from {address}: {err}")))?;
         if status.starts_with("HTTP/1.1 200") {
             return Ok(());
         }
@@ -96,11 +97,16 @@ impl Healthcheck {
     }
 }
 
-fn ask(address: SocketAddr, host: &str) -> std::io::Result<String> {
+fn ask(address: SocketAddr, host: &str, server: &ServerConfig) -> std::io::Result<String> {
     let wait = Duration::from_secs(3);
     let mut stream = TcpStream::connect_timeout(&address, wait)?;
     stream.set_read_timeout(Some(wait))?;
     stream.set_write_timeout(Some(wait))?;
+    let me = stream.local_addr()?.ip();
+    if server.proxy_protocol == ProxyProtocol::Required && server.trusted_proxies.iter().any(|network| network.0.contains(&me)) {
+        // Asked of everybody who is trusted; it speaks for nobody but itself.
+        stream.write_all(b"PROXY UNKNOWN\r\n")?;
+    }
     write!(stream, "GET /healthz HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
     let mut answer = Vec::new();
     stream.take(4_096).read_to_end(&mut answer)?;

@@ -1,5 +1,6 @@
 //! `[server]` and `[secrets]`.
 
+use baluarte_edge::ProxyProtocol;
 use baluarte_kernel::{ByteSize, Findings, Period, Secret};
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,9 @@ pub struct ServerConfig {
     pub public_url: PublicUrl,
     /// Networks (CIDR) of the proxies in front, whose `X-Forwarded-*` is believed. Default: nobody's.
     pub trusted_proxies: Vec<Network>,
+    /// The PROXY protocol, version 1 or 2, with which TCP load balancers (HAProxy's `send-proxy`, AWS NLB) tell the client's address:
+    /// `off`, `optional` or `required`. Only `trusted_proxies` are believed; with `required` nobody else may connect.
+    pub proxy_protocol: ProxyProtocol,
     /// If set, Baluarte's own pages and API answer on this host only, and the gateway has every other host to itself.
     pub own_host: String,
     /// How long a request may take, its body included.
@@ -40,6 +44,7 @@ impl Default for ServerConfig {
             listen: "127.0.0.1:8080".parse().expect("a literal address"),
             public_url: "http://127.0.0.1:8080".parse().expect("a literal URL"),
             trusted_proxies: Vec::new(),
+            proxy_protocol: ProxyProtocol::Off,
             own_host: String::new(),
             request_timeout: Period::from_secs(60),
             body_limit: ByteSize::from_bytes(10 << 20),
@@ -62,6 +67,12 @@ impl ServerConfig {
         }
         if self.own_host.contains(['/', ' ']) {
             findings.add("server.own_host", format!("found {:?}, expected a host name such as \"id.example.com\"", self.own_host));
+        }
+        if self.proxy_protocol != ProxyProtocol::Off && self.trusted_proxies.is_empty() {
+            findings.add(
+                "server.proxy_protocol",
+                "is believed from server.trusted_proxies only, and that is empty; name the load balancer there",
+            );
         }
         if self.max_in_flight == 0 {
             findings.add("server.max_in_flight", "found 0, expected at least 1");

@@ -103,6 +103,27 @@ fn the_schema_names_every_section() {
 }
 
 #[test]
+fn healthcheck_introduces_itself_where_even_this_machine_has_to() {
+    use std::io::{Read as _, Write as _};
+    let server = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let listen = server.local_addr().expect("an address");
+    let asked = std::thread::spawn(move || {
+        let (mut stream, _) = server.accept().expect("a connection");
+        let mut request = Vec::new();
+        let mut byte = [0];
+        while !request.ends_with(b"\r\n\r\n") && stream.read(&mut byte).expect("bytes") == 1 {
+            request.push(byte[0]);
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").expect("sent");
+        String::from_utf8_lossy(&request).into_owned()
+    });
+    let config = format!("[server]\nlisten = \"{listen}\"\nproxy_protocol = \"required\"\ntrusted_proxies = [\"127.0.0.1/32\"]\n");
+    Scratch::new().file("baluarte.toml", &config).run(&["healthcheck"]).expect(0);
+    let asked = asked.join().expect("a request");
+    assert!(asked.starts_with("PROXY UNKNOWN\r\nGET /healthz HTTP/1.1\r\n"), "{asked}");
+}
+
+#[test]
 fn healthcheck_fails_in_one_sentence_when_nobody_answers() {
     Scratch::new().env("PORT", "1").run(&["healthcheck"]).expect(1).says("no answer from 127.0.0.1:1");
 }

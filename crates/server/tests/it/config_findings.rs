@@ -34,6 +34,15 @@ retry_base = "5s"
 }
 
 #[test]
+fn the_proxy_protocol_needs_somebody_to_believe() {
+    Scratch::new()
+        .file("baluarte.toml", "[server]\nproxy_protocol = \"required\"\n")
+        .run(&["check"])
+        .expect(2)
+        .says("server.proxy_protocol: is believed from server.trusted_proxies only, and that is empty");
+}
+
+#[test]
 fn a_file_that_is_not_toml_is_refused_with_its_line() {
     Scratch::new()
         .file("baluarte.toml", "[server]\nlisten = = 1\n")
