@@ -204,20 +204,20 @@ async fn introduce(
 ) -> Option<(BytesMut, Place, Peer, TcpStream)> {
     let required = core.options.proxy_protocol == ProxyProtocol::Required;
     let received = proxy_protocol::receive(&mut socket, required, core.header_timeout).await;
-    let Ok(Beginning { told: None, rest }) = received else {
-        admission.leave(place);
-        let Beginning { told, rest } = match received {
-            Ok(beginning) => beginning,
-            Err(Refusal::Silent) => return None,
-            Err(Refusal::Rule(rule)) => {
-                core.complaints.about(&core.stats, rule, peer.ip);
-                return None;
-            }
-        };
-        let client = told.map_or(peer, |told| service::told(&told, peer, &core.options.trusted_proxies));
-        return enter(core, admission, &socket, client).map(|place| (rest, place, client, socket));
+    let refusal = match received {
+        Ok(Beginning { told: None, rest }) => return Some((rest, place, peer, socket)),
+        Ok(Beginning { told: Some(told), rest }) => {
+            admission.leave(place);
+            let client = service::told(told, peer, &core.options.trusted_proxies);
+            return enter(core, admission, &socket, client).map(|place| (rest, place, client, socket));
+        }
+        Err(refusal) => refusal,
     };
-    Some((rest, place, peer, socket))
+    admission.leave(place);
+    if let Refusal::Rule(rule) = refusal {
+        core.complaints.about(&core.stats, rule, peer.ip);
+    }
+    None
 }
 
 /// Who connects from the very address it connects to: health checks come from here, without a load balancer.

@@ -345,7 +345,7 @@ fn is_websocket(headers: &HeaderMap) -> bool {
 
 /// The peer as seen by the socket, ready for `RequestMeta`.
 /// Whom a trusted `peer` speaks for. The client is judged like one that connects itself: its headers count only if it is a trusted proxy too.
-pub(crate) fn told(told: &Told, peer_itself: Peer, trusted: &[ipnet::IpNet]) -> Peer {
+pub(crate) fn told(told: Told, peer_itself: Peer, trusted: &[ipnet::IpNet]) -> Peer {
     let scheme = if told.tls { Scheme::Https } else { Scheme::Http };
     match told.client {
         Some(ip) => Peer { scheme, ..peer(ip, trusted) },

@@ -1,9 +1,9 @@
 //! A TCP load balancer in front tells whom it speaks for.
 
 use baluarte_edge::{EdgeConfig, Options, ProxyProtocol};
-use tokio::io::AsyncWriteExt as _;
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
-use crate::rig::{Rig, config, impatient, options, read_to_end, read_until, statuses};
+use crate::rig::{PATIENCE, Rig, config, impatient, options, read_to_end, read_until, statuses};
 
 const GET: &str = "GET /a HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n";
 /// To HTTP `PROXY` is a method that nobody registered.
@@ -194,6 +194,27 @@ async fn stopping_does_not_wait_for_a_header() {
     let rig = behind_a_balancer(ProxyProtocol::Required);
     let mut stream = rig.connect().await;
     stream.write_all(b"PROXY ").await.expect("sent");
-    tokio::time::timeout(crate::rig::PATIENCE / 4, rig.edge.stop()).await.expect("at once, not after the grace");
+    tokio::time::timeout(PATIENCE / 4, rig.edge.stop()).await.expect("at once, not after the grace");
     assert_eq!(read_to_end(&mut stream).await, "");
+}
+
+#[tokio::test]
+async fn a_header_that_ends_while_the_edge_stops_is_too_late_for_a_request() {
+    let Rig { edge, go, called, .. } = behind_a_balancer(ProxyProtocol::Required);
+    let address = edge.address();
+    let mut working = TcpStream::connect(address).await.expect("a connection");
+    working.write_all(format!("{V1}{}", GET.replace("/a", "/wait")).as_bytes()).await.expect("sent");
+    called.notified().await;
+    let mut late = TcpStream::connect(address).await.expect("a connection");
+    late.write_all(b"PROXY ").await.expect("sent");
+    while edge.connections() < 2 {
+        tokio::task::yield_now().await;
+    }
+    let stopping = tokio::spawn(edge.stop());
+    while TcpStream::connect(address).await.is_ok() {}
+    late.write_all(format!("{}{GET}", &V1["PROXY ".len()..]).as_bytes()).await.expect("sent");
+    assert_eq!(read_to_end(&mut late).await, "");
+    go.notify_one();
+    assert_eq!(statuses(&read_to_end(&mut working).await), [200], "what was under way is finished");
+    stopping.await.expect("stopped");
 }
