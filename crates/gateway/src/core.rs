@@ -99,7 +99,7 @@ impl GatewayCore {
         let mut response = match Box::pin(self.0.answer(request, meta, &mut note, &mut fields)).await {
             Ok(mut response) => {
                 if let Some(fields) = fields {
-                    fields.write(response.headers_mut());
+                    fields.move_into(response.headers_mut());
                 }
                 response
             }

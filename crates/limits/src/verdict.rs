@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use baluarte_web::Problem;
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 // Names and parameters stand here alone: the draft may still change.
@@ -83,65 +84,45 @@ impl Fields {
     }
 }
 
-/// Writes both fields, one policy after the other, on the stack: this is done for every request.
+/// Writes both fields, one policy after the other: this is done for every request.
 pub(crate) struct FieldsWriter {
-    policy: Line,
-    limit: Line,
+    policy: Vec<u8>,
+    limit: Vec<u8>,
 }
+
+/// Enough for the fields of one or two policies.
+const LINE: usize = 96;
 
 impl FieldsWriter {
     pub(crate) fn new() -> Self {
-        Self { policy: Line::new(), limit: Line::new() }
+        Self { policy: Vec::with_capacity(LINE), limit: Vec::with_capacity(LINE) }
     }
 
     /// `quoted`: the policy's name as a string of Structured Fields, with its quotes.
     pub(crate) fn push(&mut self, quoted: &str, quota: u64, window: u64, remaining: u64, seconds: u64) {
-        self.policy.push(quoted, [(";q=", quota), (";w=", window)]);
-        self.limit.push(quoted, [(";r=", remaining), (";t=", seconds)]);
+        push(&mut self.policy, quoted, [(";q=", quota), (";w=", window)]);
+        push(&mut self.limit, quoted, [(";r=", remaining), (";t=", seconds)]);
     }
 
     pub(crate) fn finish(self) -> Fields {
-        Fields { policy: self.policy.value(), limit: self.limit.value() }
+        Fields { policy: value(self.policy), limit: value(self.limit) }
     }
 }
 
-/// Room for as many policies as a request may have (8), each with the longest name (32 and the suffixes) and numbers.
-const LINE: usize = 1_024;
-
-struct Line {
-    bytes: [u8; LINE],
-    len: usize,
+fn push(line: &mut Vec<u8>, quoted: &str, parameters: [(&str, u64); 2]) {
+    if !line.is_empty() {
+        line.extend_from_slice(b", ");
+    }
+    line.extend_from_slice(quoted.as_bytes());
+    let mut digits = itoa::Buffer::new();
+    for (name, number) in parameters {
+        line.extend_from_slice(name.as_bytes());
+        line.extend_from_slice(digits.format(number).as_bytes());
+    }
 }
 
-impl Line {
-    fn new() -> Self {
-        Self { bytes: [0; LINE], len: 0 }
-    }
-
-    fn push(&mut self, quoted: &str, parameters: [(&str, u64); 2]) {
-        if self.len > 0 {
-            self.write(", ");
-        }
-        self.write(quoted);
-        let mut digits = itoa::Buffer::new();
-        for (name, number) in parameters {
-            self.write(name);
-            self.write(digits.format(number));
-        }
-    }
-
-    fn write(&mut self, text: &str) {
-        if let Some(room) = self.bytes.get_mut(self.len..self.len + text.len()) {
-            room.copy_from_slice(text.as_bytes());
-            self.len += text.len();
-        }
-    }
-
-    /// One allocation of the right size.
-    fn value(&self) -> Option<HeaderValue> {
-        let text = &self.bytes[..self.len];
-        if text.is_empty() { None } else { HeaderValue::from_bytes(text).ok() }
-    }
+fn value(line: Vec<u8>) -> Option<HeaderValue> {
+    if line.is_empty() { None } else { HeaderValue::from_maybe_shared(Bytes::from(line)).ok() }
 }
 
 /// Rounded up: who waits as long as we say does not come too soon.

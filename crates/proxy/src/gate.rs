@@ -1,16 +1,11 @@
 //! How many requests may be under way to one upstream, over all cores, and how many may wait for a place.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
 use tokio::sync::Notify;
-
-use crate::upstream::Upstream;
 
 #[derive(Debug)]
 pub(crate) struct Gate {
@@ -34,11 +29,17 @@ impl Gate {
         self.waiting.load(Ordering::Relaxed)
     }
 
+    /// A place, to be given back with [`leave`](Self::leave). False: all places and all waiting places are taken, or none became
+    /// free in time.
+    pub(crate) async fn enter(&self, patience: Duration) -> bool {
+        self.try_enter() || Box::pin(tokio::time::timeout(patience, self.wait())).await.unwrap_or(false)
+    }
+
     fn try_enter(&self) -> bool {
         self.inside.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |inside| (inside < self.max).then_some(inside + 1)).is_ok()
     }
 
-    fn leave(&self) {
+    pub(crate) fn leave(&self) {
         self.inside.fetch_sub(1, Ordering::SeqCst);
         // Whoever counts themselves as waiting looks at `inside` again before sleeping, so nobody sleeps through this.
         if self.waiting.load(Ordering::SeqCst) > 0 {
@@ -71,25 +72,5 @@ impl Drop for Waiter<'_> {
         if self.0.waiting.load(Ordering::SeqCst) > 0 && self.0.inside() < self.0.max {
             self.0.left.notify_one();
         }
-    }
-}
-
-/// A place at an upstream; given back when dropped.
-pub(crate) struct Place {
-    upstream: Arc<Upstream>,
-}
-
-impl Place {
-    /// `None`: all places and all waiting places are taken, or none became free in time.
-    pub(crate) async fn take(upstream: &Arc<Upstream>, patience: Duration) -> Option<Self> {
-        let gate = &upstream.gate;
-        let entered = gate.try_enter() || Box::pin(tokio::time::timeout(patience, gate.wait())).await.unwrap_or(false);
-        entered.then(|| Self { upstream: Arc::clone(upstream) })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.upstream.gate.leave();
     }
 }

@@ -15,6 +15,9 @@ use crate::{
     hold::{Hold, LetGo},
 };
 
+/// About as many headers are added on the way, in either direction.
+const ADDED: usize = 10;
+
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -65,7 +68,9 @@ pub fn prepare(request: &mut Request<RequestBody>, origin: &Origin<'_>, is_priva
     let protocol = if switches { request.headers().get(header::UPGRADE).cloned() } else { None };
     let chain = origin.trusted_peer.map(|peer| chain(request.headers(), origin.client_ip, peer));
     let is_unwanted = |name: &str| is_claim(name, origin.trusted_peer.is_some()) || is_private(name);
-    let wants_trailers = clean(request.headers_mut(), is_unwanted);
+    // One growth for what is added here and by the caller.
+    request.headers_mut().reserve(ADDED);
+    let wants_trailers = clean(request.headers_mut(), |name| is_unwanted(&folded(name)));
     if request.headers().contains_key(header::TRAILER) {
         announce_trailers(request.headers_mut(), is_unwanted);
     }
@@ -114,6 +119,7 @@ pub(crate) fn contradiction<B>(answer: &Response<B>, upgrade_asked: bool) -> Opt
 
 /// Takes off what concerns the upstream's connection only.
 pub(crate) fn clean_answer<B>(answer: &mut Response<B>) {
+    answer.headers_mut().reserve(ADDED);
     clean(answer.headers_mut(), |_| false);
     if answer.status() == StatusCode::NO_CONTENT {
         // RFC 9110, 8.6: there must be none, and some apps send one.
@@ -165,13 +171,14 @@ fn clean(headers: &mut HeaderMap, is_unwanted: impl Fn(&str) -> bool) -> bool {
         let text = name.as_str();
         connection |= text == "connection";
         te |= text == "te";
-        if is_hop_by_hop(text) || is_unwanted(&folded(text)) {
+        if is_hop_by_hop(text) || is_unwanted(text) {
             unwanted.push(name.clone());
         }
     }
     let wants_trailers = te && has_token(headers, &header::TE, "trailers");
     if connection {
-        for value in headers.get_all(header::CONNECTION) {
+        // Nearly every connection says one of these two, and neither names a header.
+        for value in headers.get_all(header::CONNECTION).iter().filter(|value| *value != "keep-alive" && *value != "close") {
             unwanted.extend(tokens(value).filter_map(|token| HeaderName::from_bytes(token.as_bytes()).ok()));
         }
     }
@@ -258,9 +265,9 @@ fn address(text: &str) -> Option<IpAddr> {
 }
 
 fn say_origin(headers: &mut HeaderMap, origin: &Origin<'_>, chain: Option<&[IpAddr]>) {
-    let host = match headers.get(header::HOST) {
-        Some(host) if host.as_bytes() == origin.host.as_bytes() => Some(host.clone()),
-        _ => HeaderValue::from_str(origin.host).ok().filter(|host| !host.is_empty()),
+    let (host, replaced) = match headers.get(header::HOST) {
+        Some(host) if host.as_bytes() == origin.host.as_bytes() => (Some(host.clone()), false),
+        _ => (HeaderValue::from_str(origin.host).ok().filter(|host| !host.is_empty()), true),
     };
     let client = [origin.client_ip];
     let chain = chain.unwrap_or(&client);
@@ -297,8 +304,10 @@ fn say_origin(headers: &mut HeaderMap, origin: &Origin<'_>, chain: Option<&[IpAd
     }
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(origin.scheme.as_str()));
     if let Some(host) = host {
-        headers.insert(X_FORWARDED_HOST, host.clone());
-        headers.insert(header::HOST, host);
+        if replaced {
+            headers.insert(header::HOST, host.clone());
+        }
+        headers.insert(X_FORWARDED_HOST, host);
     }
 }
 

@@ -30,7 +30,6 @@ use crate::{
     ProxyError, RequestBody, ResponseBody, Upstream,
     answer::UpstreamBody,
     connect::{self, Budgeted, HeadBudget},
-    gate::Place,
     headers::{self, Prepared},
     outgoing::{Outgoing, Progress},
     tunnel,
@@ -78,7 +77,6 @@ impl Drop for Line {
 pub(crate) struct Slot {
     pool: Pool,
     server: usize,
-    _place: Place,
 }
 
 impl Slot {
@@ -96,6 +94,7 @@ impl Drop for Slot {
     fn drop(&mut self) {
         let in_flight = &self.pool.0.servers[self.server].in_flight;
         in_flight.set(in_flight.get() - 1);
+        self.pool.0.upstream.gate.leave();
     }
 }
 
@@ -141,7 +140,10 @@ impl Pool {
     ) -> Result<Response<ResponseBody>, ProxyError> {
         let spec = &self.0.upstream.spec;
         let timeout = timeout.unwrap_or(spec.timeout);
-        let place = Place::take(&self.0.upstream, timeout).await.ok_or(ProxyError::Busy)?;
+        if !self.0.upstream.gate.enter(timeout).await {
+            return Err(ProxyError::Busy);
+        }
+        let mut slot = Slot::new(self, self.choose(0));
         if let Some(host) = &spec.host {
             request.headers_mut().insert(header::HOST, host.clone());
         } else if !request.headers().contains_key(header::HOST) {
@@ -158,7 +160,6 @@ impl Pool {
         let mut tried = 0_u64;
         let mut repetitions = 0;
         let mut fresh = false;
-        let mut slot = Slot::new(self, self.choose(tried), place);
         loop {
             let server = slot.server;
             let resting = if fresh { None } else { self.take_idle(server).await };
@@ -370,10 +371,11 @@ fn bit(server: usize) -> u64 {
 }
 
 impl Slot {
-    fn new(pool: &Pool, server: usize, place: Place) -> Self {
+    /// For a place at the gate, which it gives back.
+    fn new(pool: &Pool, server: usize) -> Self {
         let in_flight = &pool.0.servers[server].in_flight;
         in_flight.set(in_flight.get() + 1);
-        Self { pool: pool.clone(), server, _place: place }
+        Self { pool: pool.clone(), server }
     }
 
     fn move_to(&mut self, server: usize) {
