@@ -1,15 +1,17 @@
 #![doc = include_str!("../README.md")]
 
 mod guard;
+mod signature;
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-pub use guard::Private;
-use guard::{Forbidden, GuardedResolver, Lookup, check_literal, system_lookup};
+use guard::{Forbidden, GuardedResolver, check_literal};
+pub use guard::{Names, Ports, Private};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use reqwest::{Client, Url, redirect};
 use serde::{Serialize, de::DeserializeOwned};
+pub use signature::{BadSigningKey, SigningKey, sign};
 
 /// What a client may do and how long it may take.
 #[derive(Debug, Clone)]
@@ -18,11 +20,14 @@ pub struct Policy {
     pub connect_timeout: Duration,
     /// The whole exchange, redirects and body included.
     pub timeout: Duration,
-    /// Of the body, after decompression; more is an error, not a shorter body.
+    /// Of the body, after decompression.
     pub max_response_bytes: usize,
+    /// What becomes of a longer one.
+    pub overlong: Overlong,
     /// How many redirects are followed; each is held to the rest of this policy.
     pub redirects: usize,
     pub private: Private,
+    pub ports: Ports,
     /// Refuse `http://`.
     pub https_only: bool,
 }
@@ -33,11 +38,23 @@ impl Default for Policy {
             connect_timeout: Duration::from_secs(5),
             timeout: Duration::from_secs(15),
             max_response_bytes: 1 << 20,
+            overlong: Overlong::Refused,
             redirects: 0,
             private: Private::Refused,
+            ports: Ports::Web,
             https_only: false,
         }
     }
+}
+
+/// What becomes of a body that is longer than the policy says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Overlong {
+    /// It is an error: half an answer is none.
+    #[default]
+    Refused,
+    /// Its beginning will do, and the connection is hung up: for answers of which the status is what matters.
+    Cut,
 }
 
 /// No text in it holds the address asked for, which may carry a token.
@@ -47,6 +64,11 @@ pub enum OutboundError {
     BadUrl,
     #[error("only https is allowed")]
     NotHttps,
+    /// Addresses end up in logs and lists.
+    #[error("user and password do not belong into an address; send them in a header")]
+    Credentials,
+    #[error("port {0} belongs to another protocol")]
+    BadPort(u16),
     /// The name or address leads into a private network.
     #[error("not a public address")]
     Forbidden,
@@ -73,10 +95,14 @@ impl Outbound {
     /// # Errors
     /// [`OutboundError::Failed`] when TLS cannot be set up on this machine.
     pub fn new(policy: Policy) -> Result<Self, OutboundError> {
-        Self::with_lookup(policy, system_lookup())
+        Self::with_names(policy, Names::of_the_system())
     }
 
-    fn with_lookup(policy: Policy, lookup: Lookup) -> Result<Self, OutboundError> {
+    /// The same, asking somebody else for addresses.
+    ///
+    /// # Errors
+    /// As [`Outbound::new`].
+    pub fn with_names(policy: Policy, names: Names) -> Result<Self, OutboundError> {
         let policy = Arc::new(policy);
         let client = Client::builder()
             .user_agent(concat!("Baluarte/", env!("CARGO_PKG_VERSION")))
@@ -86,7 +112,7 @@ impl Outbound {
             .referer(false)
             // A proxy would resolve names itself, past the guard; and nobody expects it from an environment variable.
             .no_proxy()
-            .dns_resolver(Arc::new(GuardedResolver { private: policy.private.clone(), lookup }))
+            .dns_resolver(Arc::new(GuardedResolver { private: policy.private.clone(), names }))
             .pool_idle_timeout(Duration::from_secs(30))
             .pool_max_idle_per_host(4)
             .build()
@@ -107,6 +133,14 @@ impl Outbound {
         Request { checked, policy: Arc::clone(&self.policy) }
     }
 
+    /// Whether a request to this address would be sent: everything but what its name leads to, which is asked when connecting.
+    ///
+    /// # Errors
+    /// What [`Request::send`] would say.
+    pub fn permits(&self, url: &str) -> Result<(), OutboundError> {
+        self.check(url).map(drop)
+    }
+
     fn check(&self, url: &str) -> Result<Url, OutboundError> {
         let url = Url::parse(url).map_err(|_| OutboundError::BadUrl)?;
         match url.scheme() {
@@ -114,6 +148,13 @@ impl Outbound {
             "http" if self.policy.https_only => return Err(OutboundError::NotHttps),
             "http" => {}
             _ => return Err(OutboundError::BadUrl),
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(OutboundError::Credentials);
+        }
+        let port = url.port_or_known_default().unwrap_or_default();
+        if !self.policy.ports.permit(port) {
+            return Err(OutboundError::BadPort(port));
         }
         check_literal(&self.policy.private, &url).map_err(|Forbidden| OutboundError::Forbidden)?;
         Ok(url)
@@ -157,17 +198,24 @@ impl Request {
         let policy = self.policy;
         let mut response = self.checked?.send().await.map_err(|err| explain(err, &policy))?;
         let limit = policy.max_response_bytes;
-        if response.content_length().is_some_and(|length| length > limit as u64) {
+        let refuse = policy.overlong == Overlong::Refused;
+        if refuse && response.content_length().is_some_and(|length| length > limit as u64) {
             return Err(OutboundError::TooLarge(limit));
         }
         let mut body = BytesMut::new();
+        let mut cut = false;
         while let Some(chunk) = response.chunk().await.map_err(|err| explain(err, &policy))? {
-            if body.len() + chunk.len() > limit {
-                return Err(OutboundError::TooLarge(limit));
+            let room = limit - body.len();
+            body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if chunk.len() > room {
+                if refuse {
+                    return Err(OutboundError::TooLarge(limit));
+                }
+                cut = true;
+                break;
             }
-            body.extend_from_slice(&chunk);
         }
-        Ok(BoundedResponse { status: response.status(), headers: std::mem::take(response.headers_mut()), body: body.freeze() })
+        Ok(BoundedResponse { status: response.status(), headers: std::mem::take(response.headers_mut()), body: body.freeze(), cut })
     }
 
     fn map(mut self, change: impl FnOnce(reqwest::RequestBuilder) -> reqwest::RequestBuilder) -> Self {
@@ -182,6 +230,8 @@ pub struct BoundedResponse {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Bytes,
+    /// There was more of the body.
+    pub cut: bool,
 }
 
 impl BoundedResponse {
@@ -209,6 +259,8 @@ fn redirects(policy: &Arc<Policy>) -> redirect::Policy {
             attempt.stop()
         } else if downgrade {
             attempt.error("a redirect leads away from https")
+        } else if !policy.ports.permit(attempt.url().port_or_known_default().unwrap_or_default()) {
+            attempt.error("a redirect leads to a port of another protocol")
         } else if let Err(forbidden) = check_literal(&policy.private, attempt.url()) {
             attempt.error(forbidden)
         } else {

@@ -1,7 +1,7 @@
 //! Against a server on a real socket of this machine, which is itself a private address.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::atomic::{AtomicUsize, Ordering},
 };
 
@@ -43,16 +43,13 @@ fn found(location: &str) -> String {
     format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 }
 
-fn here() -> Policy {
-    Policy { private: Private::Allowed, ..Policy::default() }
+/// A port of this machine where nobody listens.
+async fn nobody() -> u16 {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
 }
 
-/// Every name has these addresses.
-fn names(addresses: Vec<SocketAddr>) -> Lookup {
-    Arc::new(move |_| {
-        let addresses = addresses.clone();
-        Box::pin(async move { Ok(addresses) })
-    })
+fn here() -> Policy {
+    Policy { private: Private::Allowed, ..Policy::default() }
 }
 
 #[tokio::test]
@@ -84,14 +81,14 @@ async fn a_private_address_is_never_connected_to() {
 async fn a_name_is_checked_where_it_is_used_and_private_answers_are_left_out() {
     let (address, connections) = serve(vec![ok("secret")]).await;
     // A rebinding name: whatever it said before, now it is this machine.
-    let rebound = Outbound::with_lookup(Policy::default(), names(vec![address])).unwrap();
+    let rebound = Outbound::with_names(Policy::default(), Names::from_fn(move |_| vec![address.ip()])).unwrap();
     let url = format!("http://rebound.example:{}/", address.port());
     assert!(matches!(rebound.get(&url).send().await, Err(OutboundError::Forbidden)));
     // One permitted address (of documentation, where nobody answers) among others: only that is tried.
-    let permitted: SocketAddr = "192.0.2.1:1".parse().unwrap();
+    let permitted: IpAddr = "192.0.2.1".parse().unwrap();
     let only = Private::Only(vec!["192.0.2.0/24".parse().unwrap()]);
     let policy = Policy { connect_timeout: Duration::from_millis(200), private: only, ..Policy::default() };
-    let mixed = Outbound::with_lookup(policy, names(vec![address, permitted])).unwrap();
+    let mixed = Outbound::with_names(policy, Names::from_fn(move |_| vec![address.ip(), permitted])).unwrap();
     assert!(matches!(mixed.get(&url).send().await, Err(OutboundError::Timeout | OutboundError::Connect(_))));
     assert_eq!(connections.load(Ordering::SeqCst), 0);
 }
@@ -128,12 +125,66 @@ async fn an_endless_or_huge_answer_is_cut_off_as_an_error() {
     assert_eq!(outbound.get(&format!("http://{fits}/")).send().await.unwrap().body.len(), 1000);
 }
 
+/// The first answer passes the check a caller makes in advance; only what the connection itself is given counts.
+#[tokio::test]
+async fn a_name_that_answers_differently_the_second_time_gains_nothing() {
+    let (address, connections) = serve(vec![ok("secret")]).await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    let names = Names::from_fn(move |_| match counted.fetch_add(1, Ordering::SeqCst) {
+        0 => vec!["192.0.2.1".parse().unwrap()],
+        _ => vec![address.ip()],
+    });
+    let policy = Policy {
+        connect_timeout: Duration::from_millis(200),
+        private: Private::Only(vec!["192.0.2.0/24".parse().unwrap()]),
+        ..Policy::default()
+    };
+    let outbound = Outbound::with_names(policy, names).unwrap();
+    let url = format!("http://rebinding.example:{}/", address.port());
+    outbound.permits(&url).unwrap();
+    assert!(matches!(outbound.get(&url).send().await, Err(OutboundError::Timeout | OutboundError::Connect(_))));
+    for _ in 0..3 {
+        assert!(matches!(outbound.get(&url).send().await, Err(OutboundError::Forbidden)));
+    }
+    assert!(asked.load(Ordering::SeqCst) >= 4);
+    assert_eq!(connections.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn an_overlong_answer_is_cut_where_its_beginning_will_do() {
+    let policy = Policy { max_response_bytes: 1000, overlong: Overlong::Cut, ..here() };
+    let outbound = Outbound::new(policy).unwrap();
+    for text in [ok(&"x".repeat(100_000)), format!("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{}", "x".repeat(5000))] {
+        let (address, _) = serve(vec![text]).await;
+        let answer = outbound.get(&format!("http://{address}/")).send().await.unwrap();
+        assert_eq!((answer.status, answer.body.len(), answer.cut), (StatusCode::OK, 1000, true));
+    }
+    let (fits, _) = serve(vec![ok(&"x".repeat(1000))]).await;
+    let answer = outbound.get(&format!("http://{fits}/")).send().await.unwrap();
+    assert_eq!((answer.body.len(), answer.cut), (1000, false));
+}
+
+#[tokio::test]
+async fn passwords_in_addresses_and_ports_of_other_protocols_are_refused_and_not_repeated() {
+    let outbound = Outbound::new(here()).unwrap();
+    for url in ["http://user:hunter2@127.0.0.1/", "http://hunter2@127.0.0.1/", "http://:hunter2@127.0.0.1/"] {
+        let refused = outbound.get(url).send().await.unwrap_err();
+        assert!(matches!(refused, OutboundError::Credentials), "{url}");
+        assert!(!format!("{refused} {refused:?}").contains("hunter2"));
+    }
+    assert!(matches!(outbound.permits("http://mail.example.com:25/"), Err(OutboundError::BadPort(25))));
+    let (elsewhere, _) = serve(vec![found("http://127.0.0.1:25/")]).await;
+    let follows = Outbound::new(Policy { redirects: 3, ..here() }).unwrap();
+    assert!(matches!(follows.get(&format!("http://{elsewhere}/")).send().await, Err(OutboundError::Failed(_))));
+}
+
 #[tokio::test]
 async fn silence_and_absence_are_told_apart_and_no_error_shows_the_address() {
     let (silent, _) = serve(vec![String::new()]).await;
     let outbound = Outbound::new(Policy { timeout: Duration::from_millis(100), ..here() }).unwrap();
     assert!(matches!(outbound.get(&format!("http://{silent}/")).send().await, Err(OutboundError::Timeout)));
-    let absent = outbound.get("http://127.0.0.1:1/?token=hunter2").send().await.unwrap_err();
+    let absent = outbound.get(&format!("http://127.0.0.1:{}/?token=hunter2", nobody().await)).send().await.unwrap_err();
     assert!(matches!(absent, OutboundError::Connect(_)));
     assert!(!format!("{absent} {absent:?}").contains("hunter2"));
 }
