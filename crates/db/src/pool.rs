@@ -1,9 +1,11 @@
 use std::{
+    any::Any,
     fmt,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
+use baluarte_kernel::BoxFuture;
 use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, SqliteTransactionMode, Statement,
     TransactionOptions, TransactionTrait, Value,
@@ -39,7 +41,26 @@ pub struct Reader(Source);
 /// fails. After an error, return: PostgreSQL takes no further statement.
 pub struct Tx {
     transaction: DatabaseTransaction,
+    before_commit: Mutex<Vec<Box<dyn Last>>>,
     after_commit: Mutex<Vec<Box<dyn FnOnce() + Send>>>,
+}
+
+/// What is still to be done in a transaction, directly before its commit.
+trait Last: Any + Send {
+    fn run<'a>(self: Box<Self>, tx: &'a Tx) -> BoxFuture<'a, Result<(), DbError>>;
+}
+
+struct Gathered<T> {
+    items: Vec<T>,
+    write: Box<WriteLast<T>>,
+}
+
+type WriteLast<T> = dyn for<'a> FnOnce(&'a Tx, Vec<T>) -> BoxFuture<'a, Result<(), DbError>> + Send;
+
+impl<T: Send + 'static> Last for Gathered<T> {
+    fn run<'a>(self: Box<Self>, tx: &'a Tx) -> BoxFuture<'a, Result<(), DbError>> {
+        (self.write)(tx, self.items)
+    }
 }
 
 impl Db {
@@ -84,7 +105,7 @@ impl Db {
     pub async fn begin(&self) -> Result<Tx, DbError> {
         let options = TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() };
         let transaction = answered(self.write.current().begin_with_options(options)).await?;
-        Ok(Tx { transaction, after_commit: Mutex::default() })
+        Ok(Tx { transaction, before_commit: Mutex::default(), after_commit: Mutex::default() })
     }
 
     /// Ends a transaction well; the same as [`Tx::commit`].
@@ -121,7 +142,16 @@ impl Dialect {
 
 impl Tx {
     /// Durable when it returns. After [`DbError::Unavailable`] nobody knows whether it was committed.
+    ///
+    /// Does what was left for last first ([`Tx::before_commit`]); when that fails, nothing happened.
     pub async fn commit(self) -> Result<(), DbError> {
+        while let Some(last) = self.take_last() {
+            if let Err(err) = last.run(&self).await {
+                // The error that matters is the first one.
+                let _ = self.rollback().await;
+                return Err(err);
+            }
+        }
         answered(self.transaction.commit()).await?;
         let hints = self.after_commit.into_inner().unwrap_or_else(PoisonError::into_inner);
         hints.into_iter().for_each(|hint| hint());
@@ -131,6 +161,32 @@ impl Tx {
     /// Takes everything back. Dropping does the same, a moment later.
     pub async fn rollback(self) -> Result<(), DbError> {
         Ok(answered(self.transaction.rollback()).await?)
+    }
+
+    /// Leaves `item` for the last moment: `write` gets all items of its type at once, in order, inside the transaction and
+    /// directly before the commit, which fails if it fails. Of several `write` for one type the first one counts.
+    ///
+    /// For rows that every transaction has to lock, such as the end of a chain: taken last and held only for the
+    /// commit, such a lock keeps others waiting shortly and can be part of no deadlock.
+    pub fn before_commit<T: Send + 'static>(
+        &self,
+        item: T,
+        write: impl for<'a> FnOnce(&'a Tx, Vec<T>) -> BoxFuture<'a, Result<(), DbError>> + Send + 'static,
+    ) {
+        let mut waiting = self.before_commit.lock().unwrap_or_else(PoisonError::into_inner);
+        for last in waiting.iter_mut() {
+            let last: &mut dyn Any = last.as_mut();
+            if let Some(gathered) = last.downcast_mut::<Gathered<T>>() {
+                gathered.items.push(item);
+                return;
+            }
+        }
+        waiting.push(Box::new(Gathered { items: vec![item], write: Box::new(write) }));
+    }
+
+    fn take_last(&self) -> Option<Box<dyn Last>> {
+        let mut waiting = self.before_commit.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.is_empty() { None } else { Some(waiting.remove(0)) }
     }
 
     /// Runs `hint` once the commit has succeeded, and never otherwise: to wake whoever waits for what was written. It

@@ -7,7 +7,7 @@ mod migrate;
 mod outage;
 mod pool;
 
-use baluarte_db::{Db, DbError, Migration, Migrations, sea_orm::ConnectionTrait as _, sql};
+use baluarte_db::{Db, DbError, Migration, Migrations, Tx, sea_orm::ConnectionTrait as _, sql};
 
 const NOTES: Migrations = Migrations {
     component: "notes",
@@ -20,9 +20,14 @@ const NOTES: Migrations = Migrations {
 
 async fn insert(db: &Db, id: i64, title: &str) -> Result<(), DbError> {
     let tx = db.begin().await?;
-    let values = [id.into(), title.into(), "inbox".into(), id.into(), (id % 2 == 0).into()];
-    tx.execute_raw(sql(&tx, "INSERT INTO notes (id, title, folder, place, starred) VALUES ($1, $2, $3, $4, $5)", values)).await?;
+    insert_in(&tx, id, title).await?;
     tx.commit().await
+}
+
+async fn insert_in(tx: &Tx, id: i64, title: &str) -> Result<(), DbError> {
+    let values = [id.into(), title.into(), "inbox".into(), id.into(), (id % 2 == 0).into()];
+    tx.execute_raw(sql(tx, "INSERT INTO notes (id, title, folder, place, starred) VALUES ($1, $2, $3, $4, $5)", values)).await?;
+    Ok(())
 }
 
 async fn count(db: &Db) -> i64 {

@@ -13,7 +13,7 @@ use baluarte_db::{
 };
 use baluarte_testkit::each_backend;
 
-use crate::{NOTES, count, insert};
+use crate::{NOTES, count, insert, insert_in};
 
 mod note {
     use baluarte_db::sea_orm;
@@ -53,6 +53,55 @@ each_backend! {
             tx.execute_unprepared("INSERT INTO notes VALUES (1, 'a', 'b', 1, true)").await.unwrap();
         }
         assert_eq!(count(&db).await, 0);
+    }
+
+    async fn what_is_left_for_last_is_done_once_inside_the_transaction(test: TestDb) {
+        let db = test.open(&[NOTES]).await;
+        let leave = |tx: &Tx, id: i64| {
+            tx.before_commit(id, |tx, ids| Box::pin(async move {
+                assert_eq!(ids, [1, 2], "all at once, in order");
+                for id in ids {
+                    insert_in(tx, id, &id.to_string()).await?;
+                }
+                Ok(())
+            }));
+        };
+        let tx = db.begin().await.unwrap();
+        leave(&tx, 1);
+        leave(&tx, 2);
+        drop(tx);
+        let tx = db.begin().await.unwrap();
+        leave(&tx, 1);
+        leave(&tx, 2);
+        tx.rollback().await.unwrap();
+        assert_eq!(count(&db).await, 0, "without a commit it is not done at all");
+        let tx = db.begin().await.unwrap();
+        leave(&tx, 1);
+        leave(&tx, 2);
+        tx.commit().await.unwrap();
+        assert_eq!(count(&db).await, 2);
+    }
+
+    async fn when_what_is_left_for_last_fails_nothing_happened(test: TestDb) {
+        let db = test.open(&[NOTES]).await;
+        let hinted = Arc::new(AtomicUsize::new(0));
+        let tx = db.begin().await.unwrap();
+        insert_in(&tx, 1, "first").await.unwrap();
+        let hint = Arc::clone(&hinted);
+        tx.after_commit(move || {
+            hint.fetch_add(1, Ordering::SeqCst);
+        });
+        tx.before_commit((), |tx, _| Box::pin(async move {
+            insert_in(tx, 2, "last").await?;
+            insert_in(tx, 2, "again").await
+        }));
+        let refused = tx.commit().await.unwrap_err();
+        assert!(matches!(refused, DbError::Unique(_)), "{refused:?}");
+        assert_eq!((count(&db).await, hinted.load(Ordering::SeqCst)), (0, 0));
+        // The connection is free for the next one.
+        let tx = db.begin().await.unwrap();
+        insert_in(&tx, 1, "next").await.unwrap();
+        tx.commit().await.unwrap();
     }
 
     async fn a_hint_is_given_after_the_commit_and_never_without_one(test: TestDb) {
