@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 use axum::Router;
+use baluarte_audit::Audit;
 use baluarte_backplane::Backplane;
 use baluarte_db::Db;
 use baluarte_kernel::{BoxFuture, Clock};
@@ -20,6 +21,8 @@ pub struct Kit {
     pub notify: Notify,
     pub secrets: Secrets,
     pub limits: Limits,
+    /// Every change leaves an entry: `kit.audit.record(ctx, &tx, …)`.
+    pub audit: Audit,
     pub clock: Clock,
     pub tasks: Tasks,
     /// Where people reach us, without a slash at the end; links in messages are built from it, never from `Host`.

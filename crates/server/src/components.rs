@@ -13,7 +13,7 @@ use baluarte_web::{Catalogue, ProblemDoc};
 use crate::config::Config;
 
 /// The tables of all components. Applied in this order, before anything is built.
-pub(crate) const MIGRATIONS: &[Migrations] = &[baluarte_notify::MIGRATIONS, baluarte_identity::MIGRATIONS];
+pub(crate) const MIGRATIONS: &[Migrations] = &[baluarte_audit::MIGRATIONS, baluarte_notify::MIGRATIONS, baluarte_identity::MIGRATIONS];
 
 /// Every problem code of the product.
 pub(crate) fn catalogue() -> Catalogue {

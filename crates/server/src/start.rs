@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use baluarte_audit::Audit;
 use baluarte_backplane::Backplane;
 use baluarte_component::{Kit, Tasks};
 use baluarte_db::{Db, DbError};
@@ -36,6 +37,7 @@ pub(crate) async fn open(config: &Config, clock: Clock, tasks: Tasks) -> anyhow:
     let secrets = Secrets::new(&secret_key(config)?, &config.secrets.password_salt);
     let limits = Limits::new(&config.limits, backplane.clone(), &secrets.keyed_hash("limits.subject", b""));
     Ok(Kit {
+        audit: Audit::start(&db).await.context("audit")?,
         notify: Notify::new(&config.notify, db.clone(), secrets.clone()).context("notify")?,
         db,
         backplane,

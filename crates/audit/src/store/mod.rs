@@ -1,0 +1,3 @@
+//! All SQL of the audit log.
+
+pub(crate) mod chain;
