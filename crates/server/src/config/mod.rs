@@ -9,6 +9,7 @@ mod reserved;
 mod schema;
 mod server;
 mod show;
+mod sources;
 mod tree;
 mod values;
 
@@ -134,8 +135,14 @@ impl std::error::Error for Invalid {}
 /// Reads all layers and checks them. Production's refusals count as problems.
 pub fn load(inputs: &Inputs) -> Result<Loaded, Invalid> {
     let schema = Schema::of::<Config>();
-    let mut layers =
-        Layers { tree: Tree::new(), troubles: Vec::new(), report: env::Report::default(), secret_files: Vec::new(), incomplete: false };
+    let mut layers = Layers {
+        tree: Tree::new(),
+        troubles: Vec::new(),
+        report: env::Report::default(),
+        secret_files: Vec::new(),
+        variables: inputs.environment.clone(),
+        incomplete: false,
+    };
     layers.read_file(inputs);
     layers.read_dotenv(&schema, inputs);
     let process = env::Layer { variables: inputs.environment.clone(), origin: |name| Origin::Env { name: name.to_owned() } };
@@ -143,6 +150,7 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, Invalid> {
     for (flag, key, value) in &inputs.flags {
         env::set_flag(&mut layers.tree, &schema, flag, key, value, &mut layers.report);
     }
+    layers.read_sources(&schema, &inputs.file);
     layers.finish(&schema)
 }
 
@@ -152,6 +160,8 @@ struct Layers {
     report: env::Report,
     /// Files that hold secrets when they were read.
     secret_files: Vec<PathBuf>,
+    /// What `env:NAME` may name; the process's own come first.
+    variables: Vec<(String, String)>,
     /// A section could not be read.
     incomplete: bool,
 }
@@ -183,6 +193,7 @@ impl Layers {
         self.secret_files.push(inputs.dotenv.clone());
         match env::parse_dotenv(&text) {
             Ok(variables) => {
+                self.variables.extend(variables.iter().cloned());
                 // A variable of the process replaces the one in the file, `NAME` and `NAME_FILE` alike.
                 let base = |name: &str| name.strip_suffix("_FILE").unwrap_or(name).to_owned();
                 let replaced = |name: &str| inputs.environment.iter().any(|(held, _)| base(held) == base(name));
@@ -191,6 +202,20 @@ impl Layers {
                 env::read(&mut self.tree, schema, &layer, &mut self.report);
             }
             Err((line, problem)) => self.trouble(&inputs.dotenv, line, problem),
+        }
+    }
+
+    /// After all layers, so that only what is in force is looked up.
+    fn read_sources(&mut self, schema: &Schema, file: &FilePath) {
+        let folder = file.parent().unwrap_or_else(|| FilePath::new(""));
+        let variables = &self.variables;
+        let variable = |name: &str| variables.iter().find(|(held, _)| held == name).map(|(_, value)| value.clone());
+        let read = sources::read(&mut self.tree, schema, folder, variable);
+        self.report.value_files.extend(read.files);
+        for (at, problem) in read.troubles {
+            let key = at.to_string();
+            self.troubles.push(Trouble { origin: self.tree.origin(&key).cloned(), key, problem });
+            self.tree.remove(&at);
         }
     }
 

@@ -140,6 +140,17 @@ impl Tree {
         self.mark(path, origin);
     }
 
+    /// Another value in the same place, from the same origin.
+    pub(super) fn replace(&mut self, path: &Path, value: Value) {
+        let place = path.0.iter().try_fold(&mut self.root, |node, step| match step {
+            Step::Key(key) => node.get_mut(key),
+            Step::Index(index) => node.get_mut(index),
+        });
+        if let Some(place) = place {
+            *place = value;
+        }
+    }
+
     /// Records where the value at `path` came from.
     pub fn mark(&mut self, path: &Path, origin: Origin) {
         self.origins.insert(path.to_string(), (path.clone(), origin));
