@@ -4,6 +4,7 @@ use axum::Router;
 use baluarte_audit::Audit;
 use baluarte_backplane::Backplane;
 use baluarte_db::Db;
+use baluarte_jobs::{Jobs, Registry};
 use baluarte_kernel::{BoxFuture, Clock};
 use baluarte_limits::Limits;
 use baluarte_notify::Notify;
@@ -18,6 +19,7 @@ pub struct Kit {
     pub db: Db,
     pub backplane: Backplane,
     pub outbound: Outbound,
+    pub jobs: Jobs,
     pub notify: Notify,
     pub secrets: Secrets,
     pub limits: Limits,
@@ -74,7 +76,16 @@ pub struct Component {
     pub api: OpenApiRouter,
     /// Server-rendered pages, with their full paths.
     pub pages: Router,
+    /// Who does this component's jobs.
+    pub jobs: Registry,
     pub health: Vec<Check>,
+}
+
+impl Component {
+    /// One of that name with nothing in it, to be filled: `Component { api, ..Component::named("notes") }`.
+    pub fn named(name: &'static str) -> Self {
+        Self { name, api: OpenApiRouter::new(), pages: Router::new(), jobs: Registry::default(), health: Vec::new() }
+    }
 }
 
 /// One thing `/readyz` and `/health` ask about.

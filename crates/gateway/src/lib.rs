@@ -96,7 +96,7 @@ impl Gateway {
 
     /// `GET /auth/verify` for nginx, Caddy and Traefik.
     pub fn component(&self) -> Component {
-        Component { name: "gateway", api: http::router(self.clone()), pages: axum::Router::new(), health: Vec::new() }
+        Component { api: http::router(self.clone()), ..Component::named("gateway") }
     }
 
     /// Each watch ends with its upstream, or when the server stops.

@@ -2,6 +2,7 @@
 
 mod clock;
 mod ctx;
+mod event;
 mod findings;
 mod id;
 mod locale;
@@ -9,9 +10,11 @@ mod page;
 mod ports;
 mod secret;
 mod settings;
+mod work;
 
 pub use clock::{Clock, Timestamp};
 pub use ctx::{Actor, Ctx, Forbidden, RequestMeta, Scheme};
+pub use event::{Event, EventId, EventKind, Published};
 pub use findings::{Finding, Findings};
 pub use id::{BadId, Id, Kind, SessionId, SessionKind, UserId, UserKind};
 pub use locale::Locale;
@@ -22,3 +25,4 @@ pub use ports::{
 };
 pub use secret::Secret;
 pub use settings::{BadSetting, ByteSize, Period, Rate};
+pub use work::{Periodic, WorkError};

@@ -7,13 +7,21 @@ use baluarte_component::{Component, Kit};
 use baluarte_db::Migrations;
 use baluarte_gateway::Gateway;
 use baluarte_identity::Identity;
+use baluarte_jobs::Subscription;
 use baluarte_kernel::{Authenticator, Entitlements, FreeForAll};
 use baluarte_web::{Catalogue, ProblemDoc};
 
 use crate::config::Config;
 
 /// The tables of all components. Applied in this order, before anything is built.
-pub(crate) const MIGRATIONS: &[Migrations] = &[baluarte_audit::MIGRATIONS, baluarte_notify::MIGRATIONS, baluarte_identity::MIGRATIONS];
+pub(crate) const MIGRATIONS: &[Migrations] =
+    &[baluarte_audit::MIGRATIONS, baluarte_jobs::MIGRATIONS, baluarte_notify::MIGRATIONS, baluarte_identity::MIGRATIONS];
+
+/// Which events become which jobs, of all components.
+pub(crate) fn subscriptions() -> impl Iterator<Item = Subscription> {
+    const LISTS: &[&[Subscription]] = &[];
+    LISTS.iter().copied().flatten().copied()
+}
 
 /// Every problem code of the product.
 pub(crate) fn catalogue() -> Catalogue {

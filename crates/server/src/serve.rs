@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use baluarte_component::{Kit, Tasks};
 use baluarte_edge::{Edge, Options};
 use baluarte_gateway::Gateway;
+use baluarte_jobs::Registry;
 use baluarte_kernel::Clock;
 use baluarte_telemetry::{Telemetry, serve_metrics};
 use baluarte_web::Site;
@@ -153,7 +154,9 @@ async fn start_up(
             tokio::select! { () = exporter => {} () = stopping.cancelled() => {} }
         });
     }
+    let registry = product.components.iter_mut().map(|it| std::mem::take(&mut it.jobs)).fold(Registry::default(), Registry::merge);
     if mode.worker {
+        tasks.spawn(kit.jobs.clone().work(registry, tasks.stopping()));
         tasks.spawn(kit.notify.clone().run(kit.clock.clone(), tasks.stopping()));
     }
     let gateway = product.gateway.clone();

@@ -11,6 +11,7 @@ use baluarte_audit::Audit;
 use baluarte_backplane::Backplane;
 use baluarte_component::{Kit, Tasks};
 use baluarte_db::{Db, DbError};
+use baluarte_jobs::Jobs;
 use baluarte_kernel::{Clock, Secret};
 use baluarte_limits::Limits;
 use baluarte_notify::Notify;
@@ -36,8 +37,10 @@ pub(crate) async fn open(config: &Config, clock: Clock, tasks: Tasks) -> anyhow:
     let backplane = Backplane::connect(&config.cluster, clock.clone()).await.context("cluster.redis_url")?;
     let secrets = Secrets::new(&secret_key(config)?, &config.secrets.password_salt);
     let limits = Limits::new(&config.limits, backplane.clone(), &secrets.keyed_hash("limits.subject", b""));
+    let jobs = Jobs::new(&config.jobs, db.clone(), backplane.clone(), secrets.clone(), clock.clone(), components::subscriptions());
     Ok(Kit {
         audit: Audit::start(&db).await.context("audit")?,
+        jobs,
         notify: Notify::new(&config.notify, db.clone(), secrets.clone()).context("notify")?,
         db,
         backplane,

@@ -98,12 +98,7 @@ impl Identity {
     }
 
     pub fn component(&self) -> Component {
-        Component {
-            name: "identity",
-            api: crate::http::routes(self.clone()),
-            pages: crate::pages::routes(self.clone()),
-            health: Vec::new(),
-        }
+        Component { api: crate::http::routes(self.clone()), pages: crate::pages::routes(self.clone()), ..Component::named("identity") }
     }
 
     pub fn authenticator(&self) -> Arc<dyn Authenticator> {

@@ -11,6 +11,7 @@ use baluarte_backplane::Backplane;
 use baluarte_component::{Kit, Tasks};
 use baluarte_db::{Db, sea_orm::ConnectionTrait as _, sql};
 use baluarte_identity::{Granted, Identity, IdentityConfig, NewAccount, Role, SessionKind, SignIn, User};
+use baluarte_jobs::{Jobs, JobsConfig};
 use baluarte_kernel::{Actor, Clock, Credential, Ctx, FreeForAll, Locale, RequestMeta, Scheme, Secret, SessionId};
 use baluarte_limits::{Limits, LimitsConfig};
 use baluarte_notify::{Notify, NotifyConfig};
@@ -117,12 +118,15 @@ impl App {
 
     async fn build(test: Arc<TestDb>, config: IdentityConfig, limits: LimitsConfig, backplane: Option<Backplane>) -> Self {
         let clock = test.clock.clone();
-        let db = test.open(&[baluarte_audit::MIGRATIONS, baluarte_identity::MIGRATIONS, baluarte_notify::MIGRATIONS]).await;
+        let db = test
+            .open(&[baluarte_audit::MIGRATIONS, baluarte_jobs::MIGRATIONS, baluarte_identity::MIGRATIONS, baluarte_notify::MIGRATIONS])
+            .await;
         let backplane = backplane.unwrap_or_else(|| Backplane::local(clock.clone()));
         let secrets = Secrets::new(&Secret::new("a secret key for tests, longer than 32 bytes"), &Secret::new("salt"));
         let notify = NotifyConfig { dev_outbox: Some(true), ..NotifyConfig::default() };
         let kit = Kit {
             audit: Audit::start(&db).await.unwrap(),
+            jobs: Jobs::new(&JobsConfig::default(), db.clone(), backplane.clone(), secrets.clone(), clock.clone(), []),
             notify: Notify::new(&notify, db.clone(), secrets.clone()).unwrap(),
             limits: Limits::new(&limits, backplane.clone(), &[7; 32]),
             db,

@@ -70,6 +70,12 @@ pub(super) fn read(tree: &mut Tree, schema: &Schema, layer: &Layer, report: &mut
             set_port(tree, &value, origin, report);
             continue;
         }
+        // The field counts it in seconds.
+        let value = if name == "WORKER_HEARTBEAT_INTERVAL" && value.trim().bytes().all(|byte| byte.is_ascii_digit()) {
+            format!("{}s", value.trim())
+        } else {
+            value
+        };
         let segments: Vec<&str> = key.split('.').collect();
         match locate(tree, schema, &segments) {
             Ok((path, node)) if !reserved::covers(key) => set(tree, schema, &path, node, &value, origin, report),

@@ -23,6 +23,7 @@ use baluarte_db::DatabaseConfig;
 use baluarte_edge::EdgeConfig;
 use baluarte_gateway::{GatewayConfig, KnownNames};
 use baluarte_identity::IdentityConfig;
+use baluarte_jobs::JobsConfig;
 use baluarte_kernel::Findings;
 use baluarte_limits::{BUILT_IN_LIMITS, LimitsConfig};
 use baluarte_notify::NotifyConfig;
@@ -61,6 +62,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// Accounts, sessions and passwords.
     pub identity: IdentityConfig,
+    /// Work that outlives a request.
+    pub jobs: JobsConfig,
     /// Messages to people.
     pub notify: NotifyConfig,
     /// Logs.
@@ -273,6 +276,7 @@ impl Layers {
             gateway: self.section("gateway"),
             limits: self.section("limits"),
             identity: self.section("identity"),
+            jobs: self.section("jobs"),
             notify: self.section("notify"),
             telemetry: self.section("telemetry"),
             web: self.section("web"),
@@ -335,6 +339,7 @@ impl Config {
         self.cluster.validate(findings);
         self.edge.validate(findings);
         self.identity.validate(findings);
+        self.jobs.validate(findings);
         self.notify.validate(findings);
         self.telemetry.validate(findings);
         self.web.validate(findings);

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::tree::{Origin, Path, Tree};
 
 /// Sections and keys that this version has no use for; `*` is any name.
-const RESERVED: [&str; 7] = ["jobs", "chat", "uptime", "backup", "billing.stripe", "gateway.credentials", "gateway.upstreams.*.credential"];
+const RESERVED: [&str; 6] = ["chat", "uptime", "backup", "billing.stripe", "gateway.credentials", "gateway.upstreams.*.credential"];
 
 /// The schema's name for them: anything is allowed inside.
 pub(super) const DEFINITION: &str = "Reserved";

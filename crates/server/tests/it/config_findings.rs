@@ -160,7 +160,6 @@ credential = "partner"
 [gateway.credentials.partner]
 kind = "session"
 login = { path = "/login", body = { totp = "{totp?}" } }
-[jobs]
 [chat]
 rate = "10/s"
 [uptime.monitors.home]
@@ -171,8 +170,8 @@ kind = "directory"
 secret_key = "sk_hunter2"
 "#;
 
-const LATER_NAMES: [&str; 7] =
-    ["[jobs]", "[chat]", "[uptime]", "[backup]", "[billing.stripe]", "[gateway.credentials]", "gateway.upstreams.shop.credential"];
+const LATER_NAMES: [&str; 6] =
+    ["[chat]", "[uptime]", "[backup]", "[billing.stripe]", "[gateway.credentials]", "gateway.upstreams.shop.credential"];
 
 #[test]
 fn what_a_later_version_brings_is_a_note_for_each_in_development() {
@@ -192,10 +191,8 @@ fn what_a_later_version_brings_is_refused_in_production_with_its_place() {
         .env("SECRET_KEY", "kR2c8sVq0nZx5LwB7yTf3hJd9mPa6uEg1iXoCNbWQtM")
         .env("PUBLIC_URL", "https://shop.example.com")
         .env("BALUARTE__CHAT__BURST", "50");
-    let mut ran = site.run(&["serve"]).expect(2).says("7 problems").never_says("hunter2");
-    for (line, name) in
-        [(4, "gateway.upstreams.shop.credential"), (8, "jobs"), (9, "chat"), (11, "uptime"), (13, "backup"), (15, "billing.stripe")]
-    {
+    let mut ran = site.run(&["serve"]).expect(2).says("6 problems").never_says("hunter2");
+    for (line, name) in [(4, "gateway.upstreams.shop.credential"), (8, "chat"), (10, "uptime"), (12, "backup"), (14, "billing.stripe")] {
         ran = ran.says(&format!("baluarte.toml, line {line}: {name}: not in this version"));
     }
 }
@@ -223,7 +220,7 @@ fn a_typo_beside_a_reserved_name_is_still_an_error() {
 fn the_schema_allows_what_a_later_version_brings() {
     let schema = Scratch::new().run(&["config", "schema"]).expect(0).stdout;
     let schema: serde_json::Value = serde_json::from_str(&schema).expect("JSON");
-    for section in ["jobs", "chat", "uptime", "backup"] {
+    for section in ["chat", "uptime", "backup"] {
         assert_eq!(schema["properties"][section]["$ref"], "#/$defs/Reserved", "{section}");
     }
 }

@@ -1,0 +1,5 @@
+//! The queue on both databases.
+
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
+
+mod queue;
