@@ -10,6 +10,7 @@ use baluarte_limits::Limits;
 use baluarte_notify::Notify;
 use baluarte_outbound::Outbound;
 use baluarte_secrets::Secrets;
+use baluarte_telemetry::Metrics;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use utoipa_axum::router::OpenApiRouter;
 
@@ -25,6 +26,7 @@ pub struct Kit {
     pub limits: Limits,
     /// Every change leaves an entry: `kit.audit.record(ctx, &tx, …)`.
     pub audit: Audit,
+    pub metrics: Metrics,
     pub clock: Clock,
     pub tasks: Tasks,
     /// Where people reach us, without a slash at the end; links in messages are built from it, never from `Host`.

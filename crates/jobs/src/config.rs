@@ -1,5 +1,9 @@
+use std::collections::BTreeMap;
+
 use baluarte_kernel::{Findings, Period};
 use serde::{Deserialize, Serialize};
+
+use crate::http_job::{self, EndpointConfig, HttpScheduleConfig};
 
 /// `[jobs]`
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
@@ -22,6 +26,12 @@ pub struct JobsConfig {
     pub keep_at_most: u32,
     /// Jobs that may wait; further ones are refused until some are done.
     pub max_queued: u32,
+    /// Let HTTP jobs and webhooks reach private addresses, whoever wrote them. Better: name what they may reach in `endpoints`.
+    pub allow_private_targets: bool,
+    /// Apps that HTTP jobs and webhooks may call, be their addresses private or not.
+    pub endpoints: BTreeMap<String, EndpointConfig>,
+    /// Requests that are made again and again.
+    pub schedules: BTreeMap<String, HttpScheduleConfig>,
 }
 
 impl Default for JobsConfig {
@@ -35,12 +45,17 @@ impl Default for JobsConfig {
             keep_dead: Period::from_secs(30 * 86_400),
             keep_at_most: 100_000,
             max_queued: 1_000_000,
+            allow_private_targets: false,
+            endpoints: BTreeMap::new(),
+            schedules: BTreeMap::new(),
         }
     }
 }
 
 impl JobsConfig {
-    pub fn validate(&self, findings: &mut Findings) {
+    /// `upstreams`: the names that the gateway knows.
+    pub fn validate(&self, upstreams: &[&str], findings: &mut Findings) {
+        http_job::validate(&self.endpoints, &self.schedules, upstreams, findings);
         let mut within = |key: &str, value: u32, low: u32, high: u32| {
             if !(low..=high).contains(&value) {
                 findings.add(format!("jobs.{key}"), format!("found {value}, allowed is {low} to {high}"));

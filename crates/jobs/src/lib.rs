@@ -2,6 +2,7 @@
 
 mod attempt;
 mod config;
+pub mod http_job;
 mod job;
 mod registry;
 mod store;
@@ -19,8 +20,13 @@ pub use registry::{Registry, Subscription};
 use store::queue::{self, NewJob};
 use tokio::sync::Notify as Wake;
 
-pub const MIGRATIONS: Migrations =
-    Migrations { component: "jobs", steps: &[Migration::common("0001_jobs", include_str!("../migrations/0001_jobs.sql"))] };
+pub const MIGRATIONS: Migrations = Migrations {
+    component: "jobs",
+    steps: &[
+        Migration::common("0001_jobs", include_str!("../migrations/0001_jobs.sql")),
+        Migration::common("0002_http_jobs", include_str!("../migrations/0002_http_jobs.sql")),
+    ],
+};
 
 /// The longest payload, in bytes, before it is sealed.
 pub const MAX_PAYLOAD: usize = 256 * 1024;

@@ -66,6 +66,8 @@ pub enum Forbidden {
     NotSignedIn,
     #[error("this needs the role {0}")]
     RoleNeeded(&'static str),
+    #[error("this needs a key with the scope {0}, or the role admin")]
+    ScopeNeeded(&'static str),
 }
 
 impl Ctx {
@@ -93,6 +95,20 @@ impl Ctx {
         }
     }
 
+    /// Passes who was given this scope, and administrators whose credential is not limited to other scopes. For what not every
+    /// signed-in person may do: after signing in one has no scopes, one simply is somebody.
+    pub fn require_scope(&self, scope: &'static str) -> Result<(), Forbidden> {
+        match &self.actor {
+            Actor::Operator | Actor::System => Ok(()),
+            Actor::Anonymous => Err(Forbidden::NotSignedIn),
+            Actor::User(principal) => match &principal.scopes {
+                Some(_) if principal.has_scope(scope) => Ok(()),
+                None if principal.has_role(Principal::ADMIN) => Ok(()),
+                Some(_) | None => Err(Forbidden::ScopeNeeded(scope)),
+            },
+        }
+    }
+
     /// Passes administrators, the operator and the system.
     pub fn require_admin(&self) -> Result<(), Forbidden> {
         match &self.actor {
@@ -101,5 +117,43 @@ impl Ctx {
             Actor::User(_) => Err(Forbidden::RoleNeeded(Principal::ADMIN)),
             Actor::Anonymous => Err(Forbidden::NotSignedIn),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{CredentialKind, UserId};
+
+    fn caller(role: &str, scopes: Option<&[&str]>) -> Ctx {
+        let principal = Principal {
+            user_id: UserId::generate(),
+            email: String::new(),
+            name: String::new(),
+            role: role.to_owned(),
+            session_id: None,
+            scopes: scopes.map(|scopes| scopes.iter().map(|scope| (*scope).to_owned()).collect()),
+            credential: CredentialKind::ApiKey,
+            issued_at: Timestamp::default(),
+            epoch: 0,
+            expires_at: Timestamp::default(),
+        };
+        Ctx { actor: Actor::User(Arc::new(principal)), ..Ctx::system(Clock::System) }
+    }
+
+    #[test]
+    fn a_scope_is_given_and_not_had_by_signing_in() {
+        for (role, scopes, may) in [
+            ("user", None, false),
+            ("user", Some(&["chat"][..]), false),
+            ("user", Some(&["chat", "jobs"][..]), true),
+            ("admin", None, true),
+            ("admin", Some(&["chat"][..]), false),
+            ("admin", Some(&[][..]), false),
+        ] {
+            assert_eq!(caller(role, scopes).require_scope("jobs").is_ok(), may, "{role} {scopes:?}");
+        }
+        let nobody = Ctx { actor: Actor::Anonymous, ..Ctx::system(Clock::System) };
+        assert_eq!(nobody.require_scope("jobs"), Err(Forbidden::NotSignedIn));
     }
 }

@@ -34,11 +34,14 @@ pub enum Event {
     SessionsRevoked { user_id: UserId },
     #[serde(rename = "user.plan_changed")]
     PlanChanged { user_id: UserId, plan: String },
+    /// Nothing is sent there any more; `reason`: `gone` or `failing`.
+    #[serde(rename = "webhook.disabled")]
+    WebhookDisabled { endpoint_id: String, reason: String },
 }
 
 impl Event {
     /// Every name there is, for whoever lets people choose.
-    pub const NAMES: [&'static str; 9] = [
+    pub const NAMES: [&'static str; 10] = [
         "user.registered",
         "user.verified",
         "user.disabled",
@@ -48,6 +51,7 @@ impl Event {
         "user.password_changed",
         "user.sessions_revoked",
         "user.plan_changed",
+        "webhook.disabled",
     ];
 
     /// The stable name: `user.registered`.
@@ -62,6 +66,7 @@ impl Event {
             Self::PasswordChanged { .. } => "user.password_changed",
             Self::SessionsRevoked { .. } => "user.sessions_revoked",
             Self::PlanChanged { .. } => "user.plan_changed",
+            Self::WebhookDisabled { .. } => "webhook.disabled",
         }
     }
 }
@@ -112,6 +117,7 @@ mod tests {
             Event::PasswordChanged { user_id },
             Event::SessionsRevoked { user_id },
             Event::PlanChanged { user_id, plan: String::new() },
+            Event::WebhookDisabled { endpoint_id: String::new(), reason: String::new() },
         ];
         let written = all.iter().map(|event| serde_json::to_value(event).expect("events are JSON")["type"].clone());
         assert!(written.eq(Event::NAMES.map(serde_json::Value::from)));

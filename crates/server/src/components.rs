@@ -11,22 +11,33 @@ use baluarte_jobs::Subscription;
 use baluarte_kernel::{Authenticator, Entitlements, FreeForAll};
 use baluarte_web::{Catalogue, ProblemDoc};
 
-use crate::config::Config;
+use crate::{config::Config, outgoing};
 
 /// The tables of all components. Applied in this order, before anything is built.
-pub(crate) const MIGRATIONS: &[Migrations] =
-    &[baluarte_audit::MIGRATIONS, baluarte_jobs::MIGRATIONS, baluarte_notify::MIGRATIONS, baluarte_identity::MIGRATIONS];
+pub(crate) const MIGRATIONS: &[Migrations] = &[
+    baluarte_audit::MIGRATIONS,
+    baluarte_jobs::MIGRATIONS,
+    baluarte_webhooks::MIGRATIONS,
+    baluarte_notify::MIGRATIONS,
+    baluarte_identity::MIGRATIONS,
+];
 
 /// Which events become which jobs, of all components.
 pub(crate) fn subscriptions() -> impl Iterator<Item = Subscription> {
-    const LISTS: &[&[Subscription]] = &[];
+    const LISTS: &[&[Subscription]] = &[&[baluarte_webhooks::SUBSCRIPTION]];
     LISTS.iter().copied().flatten().copied()
 }
 
 /// Every problem code of the product.
 pub(crate) fn catalogue() -> Catalogue {
-    const LISTS: &[&[&ProblemDoc]] =
-        &[baluarte_identity::PROBLEMS, baluarte_gateway::problems::PROBLEMS, baluarte_edge::problems::PROBLEMS, baluarte_limits::PROBLEMS];
+    const LISTS: &[&[&ProblemDoc]] = &[
+        baluarte_identity::PROBLEMS,
+        baluarte_gateway::problems::PROBLEMS,
+        baluarte_edge::problems::PROBLEMS,
+        baluarte_limits::PROBLEMS,
+        baluarte_jobs::http_job::PROBLEMS,
+        baluarte_webhooks::PROBLEMS,
+    ];
     Catalogue::new(LISTS)
 }
 
@@ -45,7 +56,8 @@ pub(crate) async fn build(kit: &Kit, config: &Config) -> anyhow::Result<Product>
     let authenticator = identity.authenticator();
     let parts = baluarte_gateway::Parts::from_kit(kit, &config.server.own_host, Arc::clone(&authenticator), Arc::clone(&entitlements));
     let gateway = Gateway::new(&config.gateway, parts).context("gateway")?;
-    Ok(Product { components: vec![identity.component(), gateway.component()], gateway, authenticator, entitlements })
+    let [http_jobs, webhooks] = outgoing::components(kit, config)?;
+    Ok(Product { components: vec![identity.component(), gateway.component(), http_jobs, webhooks], gateway, authenticator, entitlements })
 }
 
 /// Identity alone, for the operator's commands.

@@ -9,6 +9,7 @@ mod doors;
 mod health;
 mod live;
 mod outbox;
+mod outgoing;
 mod private;
 mod serve;
 mod stack;

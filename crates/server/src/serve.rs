@@ -142,7 +142,8 @@ async fn start_up(
     tasks: &Tasks,
     draining: &CancellationToken,
 ) -> anyhow::Result<Running> {
-    let kit = start::open(config, Clock::System, tasks.clone()).await?;
+    let mut kit = start::open(config, Clock::System, tasks.clone()).await?;
+    kit.metrics = telemetry.metrics.clone();
     kit.limits.report(&telemetry.metrics);
     let mut product = components::build(&kit, config).await?;
     if let Some(address) = config.server.metrics_addr() {

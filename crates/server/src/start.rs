@@ -17,6 +17,7 @@ use baluarte_limits::Limits;
 use baluarte_notify::Notify;
 use baluarte_outbound::{Outbound, Policy};
 use baluarte_secrets::Secrets;
+use baluarte_telemetry::Metrics;
 use tokio::time::Instant;
 
 use crate::{components, config::Config, private};
@@ -47,6 +48,7 @@ pub(crate) async fn open(config: &Config, clock: Clock, tasks: Tasks) -> anyhow:
         outbound: Outbound::new(Policy::default()).context("the client for calls to the outside")?,
         secrets,
         limits,
+        metrics: Metrics::default(),
         clock,
         tasks,
         public_url: Arc::from(config.server.public_url.as_str()),

@@ -17,6 +17,7 @@ use baluarte_limits::{Limits, LimitsConfig};
 use baluarte_notify::{Notify, NotifyConfig};
 use baluarte_outbound::{Outbound, Policy};
 use baluarte_secrets::Secrets;
+use baluarte_telemetry::Metrics;
 use baluarte_testkit::TestDb;
 use baluarte_web::{OutboxMessage, Problem};
 use http::{HeaderMap, Method, Request, header};
@@ -135,6 +136,7 @@ impl App {
             secrets,
             clock: clock.clone(),
             tasks: Tasks::new(tokio::runtime::Handle::current()),
+            metrics: Metrics::default(),
             public_url: PUBLIC_URL.into(),
             secure_cookies: true,
         };

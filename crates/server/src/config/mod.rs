@@ -29,6 +29,7 @@ use baluarte_limits::{BUILT_IN_LIMITS, LimitsConfig};
 use baluarte_notify::NotifyConfig;
 use baluarte_telemetry::TelemetryConfig;
 use baluarte_web::WebConfig;
+use baluarte_webhooks::WebhooksConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -64,6 +65,8 @@ pub struct Config {
     pub identity: IdentityConfig,
     /// Work that outlives a request.
     pub jobs: JobsConfig,
+    /// What other programs are told.
+    pub webhooks: WebhooksConfig,
     /// Messages to people.
     pub notify: NotifyConfig,
     /// Logs.
@@ -277,6 +280,7 @@ impl Layers {
             limits: self.section("limits"),
             identity: self.section("identity"),
             jobs: self.section("jobs"),
+            webhooks: self.section("webhooks"),
             notify: self.section("notify"),
             telemetry: self.section("telemetry"),
             web: self.section("web"),
@@ -339,7 +343,9 @@ impl Config {
         self.cluster.validate(findings);
         self.edge.validate(findings);
         self.identity.validate(findings);
-        self.jobs.validate(findings);
+        let upstreams: Vec<&str> = self.gateway.upstreams.keys().map(String::as_str).collect();
+        self.jobs.validate(&upstreams, findings);
+        self.webhooks.validate(findings);
         self.notify.validate(findings);
         self.telemetry.validate(findings);
         self.web.validate(findings);

@@ -68,7 +68,7 @@ impl Problem {
     pub fn forbidden(denied: &Forbidden) -> Self {
         match denied {
             Forbidden::NotSignedIn => Self::sign_in_required(),
-            Forbidden::RoleNeeded(role) => Self::of(&FORBIDDEN).detail(format!("this needs the role {role}")),
+            Forbidden::RoleNeeded(_) | Forbidden::ScopeNeeded(_) => Self::of(&FORBIDDEN).detail(denied.to_string()),
         }
     }
 

@@ -1,0 +1,26 @@
+#![doc = include_str!("../README.md")]
+
+mod actions;
+mod config;
+mod error;
+mod http;
+mod jobs;
+mod model;
+mod problems;
+mod service;
+mod store;
+
+use baluarte_db::{Migration, Migrations};
+
+pub use actions::ACTIONS;
+pub use config::WebhooksConfig;
+pub use error::WebhooksError;
+pub use jobs::SUBSCRIPTION;
+pub use model::{
+    Delivery, DeliveryId, DeliveryState, DisabledReason, Endpoint, EndpointChange, EndpointId, NewEndpoint, TEST_EVENT, Wanted,
+};
+pub use problems::PROBLEMS;
+pub use service::{DeliveryDetail, Parts, Webhooks};
+
+pub const MIGRATIONS: Migrations =
+    Migrations { component: "webhooks", steps: &[Migration::common("0001_webhooks", include_str!("../migrations/0001_webhooks.sql"))] };

@@ -1,0 +1,7 @@
+//! Webhooks on both databases, against receivers that behave and receivers that do not.
+
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
+
+mod deliveries;
+mod endpoints;
+mod site;
