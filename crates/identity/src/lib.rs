@@ -19,6 +19,7 @@ use baluarte_kernel::UserId;
 pub use config::{EmailVerification, IdentityConfig, Registration};
 pub use error::IdentityError;
 pub use http::{NamedLimit, PROBLEMS};
+pub use mails::samples;
 pub use model::{
     BadEmail, BadName, BadRole, CreatedAccount, Email, Granted, Name, NewAccount, NewUser, Person, ProfileChange, Refreshed, Registered,
     Role, Session, SessionCookie, SessionKind, SignIn, SignedIn, TokenPair, User, UserFilter,

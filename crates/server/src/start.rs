@@ -14,7 +14,7 @@ use baluarte_db::{Db, DbError};
 use baluarte_jobs::Jobs;
 use baluarte_kernel::{Clock, Secret};
 use baluarte_limits::Limits;
-use baluarte_notify::Notify;
+use baluarte_notify::{Notify, Parts};
 use baluarte_outbound::{Outbound, Policy};
 use baluarte_secrets::Secrets;
 use baluarte_telemetry::Metrics;
@@ -39,10 +39,20 @@ pub(crate) async fn open(config: &Config, clock: Clock, tasks: Tasks) -> anyhow:
     let secrets = Secrets::new(&secret_key(config)?, &config.secrets.password_salt);
     let limits = Limits::new(&config.limits, backplane.clone(), &secrets.keyed_hash("limits.subject", b""));
     let jobs = Jobs::new(&config.jobs, db.clone(), backplane.clone(), secrets.clone(), clock.clone(), components::subscriptions());
+    let audit = Audit::start(&db).await.context("audit")?;
+    let public_url: Arc<str> = Arc::from(config.server.public_url.as_str());
+    let parts = Parts {
+        db: db.clone(),
+        jobs: jobs.clone(),
+        audit: audit.clone(),
+        secrets: secrets.clone(),
+        clock: clock.clone(),
+        public_url: Arc::clone(&public_url),
+    };
     Ok(Kit {
-        audit: Audit::start(&db).await.context("audit")?,
+        notify: Notify::new(&config.notify, parts).context("notify")?,
+        audit,
         jobs,
-        notify: Notify::new(&config.notify, db.clone(), secrets.clone()).context("notify")?,
         db,
         backplane,
         outbound: Outbound::new(Policy::default()).context("the client for calls to the outside")?,
@@ -51,7 +61,7 @@ pub(crate) async fn open(config: &Config, clock: Clock, tasks: Tasks) -> anyhow:
         metrics: Metrics::default(),
         clock,
         tasks,
-        public_url: Arc::from(config.server.public_url.as_str()),
+        public_url,
         secure_cookies: config.server.secure_cookies(),
     })
 }

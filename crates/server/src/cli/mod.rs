@@ -2,6 +2,7 @@
 
 mod configuration;
 mod init;
+mod messages;
 mod server;
 mod shell;
 mod user;
@@ -63,6 +64,9 @@ enum Command {
     /// Administer accounts
     #[command(subcommand)]
     User(user::UserCommand),
+    /// Look at messages, and try a provider
+    #[command(subcommand)]
+    Messages(messages::MessagesCommand),
     /// Exit 0 if the server on this machine answers /healthz
     Healthcheck(server::Healthcheck),
     /// Print the OpenAPI document of the HTTP API
@@ -144,6 +148,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Worker => server::Serve::worker().run(global),
         Command::Migrate(migrate) => migrate.run(global),
         Command::User(command) => command.run(global),
+        Command::Messages(command) => command.run(global),
         Command::Healthcheck(healthcheck) => healthcheck.run(global),
         Command::Check(check) => check.run(global),
         Command::Doctor(doctor) => doctor.run(global),
