@@ -153,6 +153,11 @@ impl Pool {
         let no_body = request.body().is_end_stream();
         let mut spare = (no_body && spec.retries > 0 && prepared.upgrade.is_none() && headers::is_idempotent(request.method()))
             .then(|| Spare { method: request.method().clone(), uri: request.uri().clone(), headers: request.headers().clone() });
+        if spare.is_none() && !self.0.servers[slot.server].idle.borrow().is_empty() {
+            // What cannot be sent twice does not begin on a connection whose end has come and was not noticed yet: this lets
+            // the runtime look at its sockets, and the connections' tasks run.
+            tokio::task::yield_now().await;
+        }
         let progress = (!no_body).then(|| Rc::new(Progress::new()));
         let head_only = request.method() == Method::HEAD;
         let mut request = request.map(|body| Outgoing::new(body, progress.clone()));

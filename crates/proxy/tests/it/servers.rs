@@ -123,6 +123,52 @@ fn a_request_that_may_have_acted_is_not_sent_twice() {
 }
 
 #[test]
+fn a_request_that_may_have_acted_does_not_begin_on_a_connection_that_was_closed_a_moment_ago() {
+    run(async {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let app = listener.local_addr().unwrap();
+        let (close, closing) = std::sync::mpsc::channel();
+        let (say_closed, closed) = std::sync::mpsc::channel();
+        // On a thread of its own, which goes on while ours stands still.
+        std::thread::spawn(move || {
+            for _ in 0..2 {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    let mut byte = [0];
+                    if std::io::Read::read(&mut stream, &mut byte).unwrap() == 0 {
+                        return;
+                    }
+                    head.push(byte[0]);
+                }
+                std::io::Write::write_all(&mut stream, A).unwrap();
+                closing.recv().unwrap();
+                drop(stream);
+                say_closed.send(()).unwrap();
+            }
+        });
+        let front = front(spec(&[app])).await;
+        assert!(get(front.addr, "/").await.ends_with('a'));
+        until(|| front.pool.idle() == 1).await;
+
+        let mut request = http::Request::post("/").header("host", "a").body(baluarte_proxy::RequestBody::empty()).unwrap();
+        let origin = baluarte_proxy::Origin {
+            client_ip: [127, 0, 0, 1].into(),
+            trusted_peer: None,
+            scheme: baluarte_kernel::Scheme::Http,
+            host: "a",
+        };
+        let prepared = baluarte_proxy::prepare(&mut request, &origin, |_| false);
+        // Between here and the request this thread looks at no socket.
+        close.send(()).unwrap();
+        closed.recv().unwrap();
+        let answer = front.pool.forward(request, prepared, None).await;
+        assert_eq!(answer.map(|answer| answer.status()).map_err(|err| err.to_string()), Ok(http::StatusCode::OK));
+        close.send(()).unwrap();
+    });
+}
+
+#[test]
 fn a_connection_closed_while_it_rested_is_not_used() {
     run(async {
         let closed = Rc::new(Notify::new());
