@@ -86,7 +86,7 @@ impl GatewayCore {
         let parts = &gateway.0.parts;
         let credentials =
             Credentials::new(Arc::clone(&parts.authenticator), Arc::clone(&parts.entitlements), parts.tasks.clone(), parts.clock.clone());
-        let live = Live::new(Arc::clone(&parts.authenticator));
+        let live = Live::new(Arc::clone(&parts.authenticator), Rc::clone(&credentials), parts.clock.clone());
         let local = Rc::new(Local::new(gateway.0.snapshot.load_full(), None, &gateway));
         Self(Rc::new(Core { gateway, credentials, guesses: Guesses::default(), live, local: RefCell::new(local) }))
     }

@@ -50,6 +50,9 @@ impl Presented<'_> {
 /// Somebody whose credential was verified, and what every request of theirs needs.
 pub(crate) struct Known {
     pub(crate) principal: Arc<Principal>,
+    /// What they presented, and whether it was a cookie.
+    text: Rc<str>,
+    is_cookie: bool,
     /// Counter of revocations up to which this was still valid.
     revocations: Cell<u64>,
     standing: RefCell<Rc<Standing>>,
@@ -74,12 +77,18 @@ struct Identity {
 }
 
 impl Known {
-    fn new(principal: Arc<Principal>, revocations: u64, entitlements: &dyn Entitlements) -> Self {
+    fn new(principal: Arc<Principal>, asked: &Credential, revocations: u64, entitlements: &dyn Entitlements) -> Self {
+        let (Credential::Bearer(text) | Credential::SessionCookie(text)) = asked;
+        let (text, is_cookie) = (Rc::from(text.as_str()), matches!(asked, Credential::SessionCookie(_)));
         let user = value(&principal.user_id.to_string());
         let email = value(&principal.email);
         let changes = entitlements.changes();
         let standing = RefCell::new(Rc::new(Standing::new(&principal, changes, entitlements)));
-        Self { principal, revocations: Cell::new(revocations), standing, user, email, identities: RefCell::default() }
+        Self { principal, text, is_cookie, revocations: Cell::new(revocations), standing, user, email, identities: RefCell::default() }
+    }
+
+    pub(crate) fn presented(&self) -> Presented<'_> {
+        if self.is_cookie { Presented::Cookie(&self.text) } else { Presented::Bearer(&self.text) }
     }
 
     /// The plan as it is now.
@@ -119,7 +128,12 @@ impl Known {
     }
 
     fn is_valid(&self, authenticator: &dyn Authenticator, now: Timestamp) -> bool {
-        now < self.principal.expires_at && !self.is_revoked(authenticator)
+        !self.is_over(now) && !self.is_revoked(authenticator)
+    }
+
+    /// The time until which it was verified has come: it may be good for longer, but has to be checked again.
+    pub(crate) fn is_over(&self, now: Timestamp) -> bool {
+        now >= self.principal.expires_at
     }
 
     /// Has a revocation come since the last look, and does it concern this one?
@@ -159,8 +173,8 @@ enum Answer {
 /// One kind of credential in two generations: when the young one is full, the old one goes.
 #[derive(Default)]
 struct Generations {
-    young: AHashMap<Box<str>, Answer>,
-    old: AHashMap<Box<str>, Answer>,
+    young: AHashMap<Rc<str>, Answer>,
+    old: AHashMap<Rc<str>, Answer>,
     /// Of the young ones' texts: invented credentials can be as long as their author likes.
     bytes: usize,
 }
@@ -175,7 +189,7 @@ impl Generations {
         Some(answer)
     }
 
-    fn insert(&mut self, text: Box<str>, answer: Answer) {
+    fn insert(&mut self, text: Rc<str>, answer: Answer) {
         if self.young.len() >= GENERATION || self.bytes >= GENERATION_BYTES {
             self.old = std::mem::take(&mut self.young);
             self.bytes = 0;
@@ -253,7 +267,7 @@ impl Credentials {
             let question = asked.clone();
             let work = this.tasks.spawn(async move { tokio::time::timeout(PATIENCE, authenticator.authenticate(question)).await });
             let outcome = match work.await {
-                Ok(Ok(Ok(principal))) => Ok(Rc::new(Known::new(principal, revocations, &*this.entitlements))),
+                Ok(Ok(Ok(principal))) => Ok(Rc::new(Known::new(principal, &asked, revocations, &*this.entitlements))),
                 Ok(Ok(Err(err))) => Err(err),
                 // Too slow, or the control runtime is going away.
                 Ok(Err(_)) | Err(_) => Err(AuthError::Unavailable),
@@ -279,7 +293,29 @@ impl Credentials {
             Credential::Bearer(token) => (&self.bearers, token),
             Credential::SessionCookie(value) => (&self.cookies, value),
         };
-        generations.borrow_mut().insert(text.as_str().into(), answer);
+        let text = match &answer {
+            Answer::Known(known) => Rc::clone(&known.text),
+            Answer::Refused(..) => text.as_str().into(),
+        };
+        generations.borrow_mut().insert(text, answer);
+    }
+
+    /// For what goes on in somebody's name after their credential's time: is it good for longer? `None`: that is being found out.
+    pub(crate) fn renew(self: &Rc<Self>, known: &Known) -> Option<Outcome> {
+        let presented = known.presented();
+        let outcome = self.recall(presented, self.clock.now());
+        if outcome.is_none() {
+            let credential = presented.to_owned();
+            let may_ask = {
+                let checks = self.checks.borrow();
+                !checks.contains_key(&credential) && checks.len() < CHECKS
+            };
+            if may_ask {
+                // It runs by itself, and the answer is remembered.
+                drop(self.begin(credential));
+            }
+        }
+        outcome
     }
 
     fn generations<'a>(&self, presented: Presented<'a>) -> (&RefCell<Generations>, &'a str) {

@@ -70,6 +70,14 @@ impl FakeIdentity {
     }
 }
 
+impl FakeIdentity {
+    /// What was revoked under this name does not concern the next one of the same name.
+    pub(crate) fn forgive(&self, name: &str) {
+        let address = format!("{name}@example.com");
+        self.revoked.lock().unwrap().retain(|revoked| *revoked != address);
+    }
+}
+
 impl Authenticator for FakeIdentity {
     fn authenticate(&self, credential: Credential) -> BoxFuture<'_, Result<Arc<Principal>, AuthError>> {
         self.asked.fetch_add(1, Ordering::SeqCst);
@@ -79,7 +87,8 @@ impl Authenticator for FakeIdentity {
                 return Err(AuthError::Unavailable);
             }
             let (Credential::Bearer(name) | Credential::SessionCookie(name)) = &credential;
-            self.people.lock().unwrap().get(name).cloned().ok_or(AuthError::Invalid)
+            let known = self.people.lock().unwrap().get(name).cloned();
+            known.filter(|known| Clock::System.now() < known.expires_at).ok_or(AuthError::Invalid)
         })
     }
     fn revocations(&self) -> u64 {
@@ -191,8 +200,8 @@ fn shown(mut response: Response<ResponseBody>) -> Response<ResponseBody> {
     response
 }
 
-/// Shows every request's head in its answer. `/ws` switches protocols and echoes; `/events` sends one event
-/// and goes on; a request with a body gets it back.
+/// Shows every request's head in its answer. `/ws` switches protocols and echoes; `/events` sends one event and goes on,
+/// `/lines` one line of JSON; a request with a body gets it back.
 async fn app() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
@@ -212,6 +221,12 @@ async fn app() -> SocketAddr {
                     if head.starts_with("GET /events") {
                         let answer =
                             "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n9\r\ndata: 0\n\n\r\n";
+                        stream.write_all(answer.as_bytes()).await.unwrap();
+                        let _ = stream.read_u8().await;
+                        return;
+                    }
+                    if head.starts_with("GET /lines") {
+                        let answer = "HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n9\r\n{\"n\": 0}\n\r\n";
                         stream.write_all(answer.as_bytes()).await.unwrap();
                         let _ = stream.read_u8().await;
                         return;
