@@ -29,15 +29,18 @@ pub(crate) fn request(port: u16, method: &str, path: &str, headers: &[(&str, &st
 
 /// Signs in; the access token.
 pub(crate) fn sign_in(port: u16, email: &str, password: &str) -> Result<String> {
-    let body = json!({ "email": email, "password": password }).to_string();
-    let (status, text) = request(port, "POST", "/api/v1/auth/login", &[("Content-Type", "application/json")], &body)?;
+    let (status, text) = attempt_sign_in(port, email, password)?;
     if status != 200 {
-        // Without the request's id, so that equal refusals can be counted.
-        let code = text.split("\"code\":\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default();
-        bail!("{status} {code}");
+        bail!("signing in: {status} {text}");
     }
     // The body may be chunked; the object is what lies between the outer braces.
     let object = text.find('{').zip(text.rfind('}')).map_or("", |(start, end)| &text[start..=end]);
     let answer: Value = serde_json::from_str(object).context("sign-in did not answer with JSON")?;
     answer["access_token"].as_str().map(str::to_owned).context("no access token in the answer")
+}
+
+/// Signs in, or does not: status and body.
+pub(crate) fn attempt_sign_in(port: u16, email: &str, password: &str) -> Result<(u16, String)> {
+    let body = json!({ "email": email, "password": password }).to_string();
+    request(port, "POST", "/api/v1/auth/login", &[("Content-Type", "application/json")], &body)
 }

@@ -1,6 +1,12 @@
 //! Which cores do what.
 
-use std::{fmt, process::Command, thread::available_parallelism};
+use std::{
+    fmt,
+    process::{Command, Stdio},
+    thread::available_parallelism,
+};
+
+use anyhow::{Result, bail};
 
 /// The proxy under test has its own; load generator and upstream share the rest.
 pub(crate) struct Cores {
@@ -16,6 +22,17 @@ impl Cores {
             2 | 3 => Self { proxy: Some("0".into()), load: Some("1".into()), proxy_count: 1 },
             _ => Self { proxy: Some("0,1".into()), load: Some("2,3".into()), proxy_count: 2 },
         }
+    }
+
+    /// This program's own threads, those it starts from now on included, keep away from the proxy's cores.
+    pub(crate) fn keep_away(&self) -> Result<()> {
+        let Some(cores) = &self.load else { return Ok(()) };
+        let status =
+            Command::new("taskset").args(["-a", "-c", "-p", cores, &std::process::id().to_string()]).stdout(Stdio::null()).status()?;
+        if !status.success() {
+            bail!("taskset: {status}");
+        }
+        Ok(())
     }
 
     /// A program on the proxy's cores.

@@ -15,9 +15,6 @@ use crate::{
     process::{Folder, Server, free_port},
 };
 
-/// Accounts of each installation.
-pub(crate) const PEOPLE: usize = 20;
-
 pub(crate) fn email(person: usize) -> String {
     format!("person{person}@example.com")
 }
@@ -81,8 +78,8 @@ pub(crate) struct Baluarte {
 }
 
 impl Baluarte {
-    /// An installation of its own with some accounts, named after what it is measured for.
-    pub(crate) fn prepare(plan: &Plan, folder: &Folder, name: &str, upstream: u16) -> Result<Self> {
+    /// An installation of its own with so many accounts, named after what it is measured for.
+    pub(crate) fn prepare(plan: &Plan, folder: &Folder, name: &str, upstream: u16, people: usize) -> Result<Self> {
         let baluarte = Self { folder: folder.path().join(name), bin: plan.bin.clone() };
         fs::create_dir_all(&baluarte.folder)?;
         fs::write(baluarte.folder.join("baluarte.toml"), config(upstream))?;
@@ -106,7 +103,7 @@ impl Baluarte {
             }
             Ok(())
         };
-        for person in 0..PEOPLE {
+        for person in 0..people {
             command(&["user", "create", &email(person), "--password-stdin"], &format!("{PASSWORD}\n"))?;
         }
         Ok(baluarte)
@@ -143,7 +140,7 @@ impl Baluarte {
     }
 }
 
-/// The limit is there and is counted, but never reached.
+/// The limits are there and are counted, but never reached.
 fn config(upstream: u16) -> String {
     format!(
         r#"environment = "production"
@@ -162,7 +159,9 @@ key = "user"
 rate = "1000000/s"
 burst = 100000
 [limits.login]
-key = "ip"
+rate = "1000000/s"
+burst = 100000
+[limits.api]
 rate = "1000000/s"
 burst = 100000
 [gateway.upstreams.app]

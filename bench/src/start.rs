@@ -15,7 +15,7 @@ use crate::{
 pub(crate) fn measure(plan: &Plan, folder: &Folder) -> Result<()> {
     let cores = Cores { proxy: None, load: None, proxy_count: 1 };
     let app = upstream(&cores, folder)?;
-    let baluarte = Baluarte::prepare(plan, folder, "start", app.port)?;
+    let baluarte = Baluarte::prepare(plan, folder, "start", app.port, 1)?;
     let mut samples = Vec::new();
     for _ in 0..plan.rounds {
         let begun = Instant::now();

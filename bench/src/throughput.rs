@@ -21,7 +21,7 @@ struct Sample {
 
 pub(crate) fn measure(plan: &Plan, cores: &Cores, folder: &Folder) -> Result<()> {
     let app = upstream(cores, folder)?;
-    let baluarte = Baluarte::prepare(plan, folder, "throughput", app.port)?;
+    let baluarte = Baluarte::prepare(plan, folder, "throughput", app.port, 1)?;
     let [public, full] = baluarte.peers(cores)?;
     let peers =
         [plain_nginx(cores, folder, app.port)?, haproxy(cores, folder, app.port)?, public, full_nginx(cores, folder, app.port)?, full];
