@@ -1,7 +1,8 @@
 //! Registering and confirming an address.
 
 use baluarte_db::{DbError, Tx};
-use baluarte_kernel::{Ctx, Secret, Timestamp};
+use baluarte_kernel::{Ctx, Locale, Secret, Timestamp};
+use baluarte_notify::Message;
 use serde::{Deserialize, Serialize};
 
 use super::Identity;
@@ -101,20 +102,23 @@ impl Identity {
                 },
             };
             if self.may_mail(&tx, "register", &account.user.email, now).await? {
-                let mail = if account.user.email_verified_at.is_some() {
-                    self.inner.mails.already_registered(&account.user, now)
-                } else {
-                    let wanted = match &account.password_hash {
-                        // In use since before addresses had to be confirmed: whoever registers it again changes nothing.
-                        Some(own) if account.user.last_sign_in_at.is_some() => Wanted::own(&account, own),
-                        _ => Wanted { name: new.name.to_string(), password_hash: new.password_hash },
-                    };
-                    if known && account.user.last_sign_in_at.is_none() {
-                        // The first to register may be a stranger: from now on each link has its own password, the account none.
-                        store::users::forget_password(&tx, account.user.id).await?;
+                let mail = match &account.password_hash {
+                    _ if account.user.email_verified_at.is_some() => self.inner.mails.already_registered(&account.user, now),
+                    // In use since before addresses had to be confirmed: whoever registers it again changes nothing.
+                    Some(own) if known && account.user.last_sign_in_at.is_some() => {
+                        self.confirmation(&tx, &account, new.locale, &Wanted::own(&account, own), now).await?
                     }
-                    let token = self.verification_link(&tx, &account, &wanted, now).await?;
-                    self.inner.mails.verify_email(&account.user, new.locale, &token, self.inner.config.verification_lifetime, now)
+                    // Somebody else may have wanted it before, or wants it now, and nobody knows which of them reads the mail:
+                    // neither one's password counts. The reader chooses another, which proves the address too.
+                    _ if known => {
+                        store::users::forget_password(&tx, account.user.id).await?;
+                        store::links::void_links(&tx, account.user.id, Purpose::VerifyEmail).await?;
+                        self.invitation_to_choose(&tx, &account, now).await?
+                    }
+                    _ => {
+                        let wanted = Wanted { name: new.name.to_string(), password_hash: new.password_hash };
+                        self.confirmation(&tx, &account, new.locale, &wanted, now).await?
+                    }
                 };
                 self.inner.kit.notify.send(ctx, &tx, mail).await?;
             }
@@ -155,18 +159,11 @@ impl Identity {
             return Ok(());
         }
         if self.may_mail(&tx, "register", email, ctx.now()).await? {
+            let now = ctx.now();
             let mail = match &account.password_hash {
-                Some(own) => {
-                    let token = self.verification_link(&tx, &account, &Wanted::own(&account, own), ctx.now()).await?;
-                    let lifetime = self.inner.config.verification_lifetime;
-                    self.inner.mails.verify_email(&account.user, account.user.locale, &token, lifetime, ctx.now())
-                }
-                // Several registrations want different passwords: whoever reads the mail chooses, which proves the address too.
-                None => {
-                    let lifetime = self.inner.config.reset_lifetime;
-                    let token = self.choose_password_link(&tx, &account, ctx.now().plus(lifetime.get()), ctx.now()).await?;
-                    self.inner.mails.reset_password(&account.user, &token, lifetime, ctx.now())
-                }
+                Some(own) => self.confirmation(&tx, &account, account.user.locale, &Wanted::own(&account, own), now).await?,
+                // Registered more than once, see `mail_confirmation`.
+                None => self.invitation_to_choose(&tx, &account, now).await?,
             };
             self.inner.kit.notify.send(ctx, &tx, mail).await?;
         }
@@ -174,7 +171,15 @@ impl Identity {
         Ok(())
     }
 
-    async fn verification_link(&self, tx: &Tx, account: &Account, wanted: &Wanted, now: Timestamp) -> Result<Secret, IdentityError> {
+    /// The mail whose link proves the address and lets what was wanted take effect.
+    async fn confirmation(
+        &self,
+        tx: &Tx,
+        account: &Account,
+        locale: Locale,
+        wanted: &Wanted,
+        now: Timestamp,
+    ) -> Result<Message, IdentityError> {
         let token = Secret::new(baluarte_secrets::random_token());
         let link = NewLink {
             token_hash: self.link_hash(&token),
@@ -185,7 +190,14 @@ impl Identity {
             expires_at: now.plus(self.inner.config.verification_lifetime.get()),
         };
         store::links::insert_link(tx, link, now).await?;
-        Ok(token)
+        Ok(self.inner.mails.verify_email(&account.user, locale, &token, self.inner.config.verification_lifetime, now))
+    }
+
+    /// The mail whose link proves the address by choosing a password.
+    async fn invitation_to_choose(&self, tx: &Tx, account: &Account, now: Timestamp) -> Result<Message, IdentityError> {
+        let lifetime = self.inner.config.reset_lifetime;
+        let token = self.choose_password_link(tx, account, now.plus(lifetime.get()), now).await?;
+        Ok(self.inner.mails.reset_password(&account.user, &token, lifetime, now))
     }
 
     /// Strangers cannot fill somebody's mailbox: so many an hour, and no word about it.
