@@ -174,7 +174,7 @@ impl Site {
 }
 
 /// Long enough for production's rule; the same on every start, so that sessions survive a restart.
-const SECRET_KEY: &str = "a-key-for-tests-only-a-key-for-tests-only-a-key-for-tests-only";
+const SECRET_KEY: &str = "for tests only: 3f9c1e7a5b2d8046e1c7f0a94d6b83255e0fa17c";
 
 fn table(text: &str) -> Table {
     text.parse().unwrap_or_else(|err| panic!("the test's configuration is not TOML: {err}\n{text}"))

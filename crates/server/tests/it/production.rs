@@ -30,6 +30,7 @@ fn a_short_or_guessable_key_is_refused() {
     let with = |key: &str| production().env("PUBLIC_URL", "https://shop.example.com").env("SECRET_KEY", key);
     with("too-short").run(&["check"]).expect(2).says("found 9 bytes, production needs at least 32").never_says("too-short");
     with(&"a".repeat(64)).run(&["check"]).expect(2).says("repeats itself");
+    with(&"0123456789".repeat(4)).run(&["check"]).expect(2).says("others can guess it");
     with("please-change-me-please-change-me-please").run(&["check"]).expect(2).says("an example");
     with(KEY).run(&["check"]).expect(0);
 }
