@@ -19,7 +19,7 @@ pub use client::{Answer, Client};
 pub use db::{TestDb, run_on};
 pub use gate::Gate;
 pub use ports::Port;
-pub use process::{Baluarte, Builder, Exit};
+pub use process::{Baluarte, Builder, Exit, Second};
 pub use program::Program;
 pub use providers::{FakeSendGrid, FakeTwilio, Mishap, Taken};
 pub use receiver::{Receiver, Reply};

@@ -313,12 +313,56 @@ impl Baluarte {
         }
     }
 
+    /// Asks until the answer is as wanted, which it has to be within a second: for what every replica promises to do in that time.
+    pub async fn within_a_second(&self, client: &Client, path: &str, wanted: impl Fn(&Answer) -> bool) -> Answer {
+        let mut second = Second::begin();
+        loop {
+            // What was asked in time may be answered late.
+            let in_time = second.goes_on();
+            let answer = client.get(path).await;
+            if wanted(&answer) {
+                return answer;
+            }
+            assert!(in_time, "{path} still answers {} {} after a second\n{}", answer.status, answer.text(), self.logs());
+            second.pause().await;
+        }
+    }
+
     fn ended(&mut self) -> Option<Exit> {
         let running = self.process.as_mut()?;
         let status = running.child.try_wait().expect("our own child can be waited for")?;
         let running = self.process.take()?;
         running.finish_reading();
         Some(status.code().map_or(Exit::Signal, Exit::Code))
+    }
+}
+
+/// A second in which this machine did its work: what keeps it from it for longer than a moment is not counted, so that a busy
+/// machine makes no promise look broken.
+#[derive(Debug)]
+pub struct Second {
+    last: Instant,
+    spent: Duration,
+}
+
+impl Second {
+    const PAUSE: Duration = Duration::from_millis(20);
+    const MOMENT: Duration = Duration::from_millis(50);
+
+    pub fn begin() -> Self {
+        Self { last: Instant::now(), spent: Duration::ZERO }
+    }
+
+    pub fn goes_on(&self) -> bool {
+        self.spent < Duration::from_secs(1)
+    }
+
+    /// A short while of it passes.
+    pub async fn pause(&mut self) {
+        tokio::time::sleep(Self::PAUSE).await;
+        let now = Instant::now();
+        self.spent += now.duration_since(self.last).min(Self::MOMENT);
+        self.last = now;
     }
 }
 

@@ -1,8 +1,6 @@
 //! Two replicas on one PostgreSQL and one Redis, and either of these going away.
 
-use std::time::Duration;
-
-use baluarte_testkit::{Answer, Backend, Baluarte, Gate, RedisServer, Upstream};
+use baluarte_testkit::{Answer, Backend, Baluarte, Gate, RedisServer, Second, Upstream};
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -136,8 +134,8 @@ async fn a_refresh_token_is_rotated_across_replicas_and_its_replay_ends_the_fami
     let next = json!({ "refresh_token": fresh["refresh_token"] });
     first.client().post_json("/api/v1/auth/refresh", &next).await.expect_status(200);
     second.client().post_json("/api/v1/auth/refresh", &old).await.expect_problem(401, "identity.refresh_reused");
-    first.eventually(&here, "/private", refused).await;
-    second.eventually(&there, "/private", refused).await;
+    first.within_a_second(&here, "/private", refused).await;
+    second.within_a_second(&there, "/private", refused).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,7 +163,14 @@ async fn signing_out_at_one_replica_ends_what_is_open_at_the_other() {
         let _ = socket.read_to_end(&mut Vec::new()).await;
         while events.chunk().await.is_ok_and(|event| event.is_some()) {}
     };
-    tokio::time::timeout(Duration::from_secs(20), ends).await.expect("both connections end");
+    let mut ends = std::pin::pin!(ends);
+    let mut second = Second::begin();
+    loop {
+        tokio::select! {
+            () = &mut ends => break,
+            () = second.pause() => assert!(second.goes_on(), "open for more than a second after signing out"),
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -179,8 +184,8 @@ async fn signing_out_at_one_replica_ends_the_session_at_the_other() {
         leaving.post_json("/api/v1/auth/logout", &json!({})).await.expect_status(204);
         // The client keeps what it had; it is worth nothing any more, at once here and soon there.
         here.get("/private").await.expect_status(401);
-        second.eventually(&there, "/private", refused).await;
-        second.eventually(&there, "/api/v1/users/me", refused).await;
+        second.within_a_second(&there, "/private", refused).await;
+        second.within_a_second(&there, "/api/v1/users/me", refused).await;
     }
 }
 
@@ -191,7 +196,7 @@ async fn a_disabled_account_is_out_everywhere() {
     let there = first.sign_in(ANA, PASSWORD).await.at(&second.base_url);
     there.get("/private").await.expect_status(200);
     first.run(&["user", "disable", ANA], "").expect_code(0);
-    second.eventually(&there, "/private", refused).await;
+    second.within_a_second(&there, "/private", refused).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
