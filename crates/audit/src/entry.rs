@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
-use baluarte_kernel::{Id, Kind, Timestamp};
+use baluarte_kernel::{Actor, Id, Kind, SessionId, Timestamp, UserId};
 
 use crate::{Action, Severity, Status, json};
 
@@ -18,6 +18,7 @@ pub struct Entry {
     pub(crate) action: &'static Action,
     pub(crate) severity: Severity,
     pub(crate) status: Status,
+    pub(crate) actor: Option<Person>,
     pub(crate) resource_kind: &'static str,
     pub(crate) resource_id: Option<String>,
     pub(crate) batch: bool,
@@ -32,6 +33,7 @@ impl Entry {
             action,
             severity: action.severity,
             status: Status::Success,
+            actor: None,
             resource_kind: kind,
             resource_id: None,
             batch: false,
@@ -40,12 +42,15 @@ impl Entry {
         }
     }
 
-    /// Which one it happened to.
+    /// Which one it happened to; `None` where nobody can tell.
     pub fn of(mut self, id: impl Detail) -> Self {
         let mut text = Vec::new();
         id.write(&mut text);
-        // A text comes in quotes, a number does not.
-        self.resource_id = serde_json::from_slice::<String>(&text).ok().or_else(|| String::from_utf8(text).ok());
+        self.resource_id = match text.as_slice() {
+            b"null" => None,
+            // A text comes in quotes, a number does not.
+            _ => serde_json::from_slice::<String>(&text).ok().or_else(|| String::from_utf8(text).ok()),
+        };
         self
     }
 
@@ -58,6 +63,13 @@ impl Entry {
     /// Where one occasion weighs more than the action usually does.
     pub fn severity(mut self, severity: Severity) -> Self {
         self.severity = severity;
+        self
+    }
+
+    /// Who did it, where the context does not know yet: somebody signing in, or holding a link from a mail. `name`: what
+    /// people know them by, such as their address.
+    pub fn by(mut self, user: UserId, session: Option<SessionId>, name: &str) -> Self {
+        self.actor = Some(Person { user, session, name: shortened(name) });
         self
     }
 
@@ -78,6 +90,24 @@ impl Entry {
     pub fn batch(mut self) -> Self {
         self.batch = true;
         self
+    }
+}
+
+/// Somebody with an account.
+#[derive(Debug, Clone)]
+pub(crate) struct Person {
+    pub(crate) user: UserId,
+    pub(crate) session: Option<SessionId>,
+    pub(crate) name: String,
+}
+
+impl Person {
+    /// Whoever is signed in.
+    pub(crate) fn of(actor: &Actor) -> Option<Self> {
+        match actor {
+            Actor::User(user) => Some(Self { user: user.user_id, session: user.session_id, name: shortened(&user.email) }),
+            Actor::Operator | Actor::System | Actor::Anonymous => None,
+        }
     }
 }
 
@@ -291,5 +321,6 @@ mod tests {
     fn a_resource_is_named_by_its_bare_identifier() {
         assert_eq!(Entry::new(&TRIED, "thing").of(Shown("x\"y")).resource_id.as_deref(), Some("x\"y"));
         assert_eq!(Entry::new(&TRIED, "thing").of(7_u32).resource_id.as_deref(), Some("7"));
+        assert_eq!(Entry::new(&TRIED, "thing").of(None::<u32>).resource_id, None);
     }
 }

@@ -5,7 +5,8 @@ use baluarte_kernel::{Actor, Ctx, Id, Kind};
 
 use crate::{
     Entry,
-    entry::shortened,
+    actions::PERSON_ERASED,
+    entry::{Person, shortened},
     link::{Hash, Link, Personal},
     store,
 };
@@ -47,13 +48,14 @@ pub(crate) struct Private {
 
 impl Pending {
     pub(crate) fn new(ctx: &Ctx, entry: Entry) -> Self {
-        let (actor_kind, actor_id, actor_session) = match &ctx.actor {
-            Actor::User(user) => ("user", Some(user.user_id.to_string()), user.session_id.map(|id| id.to_string())),
-            Actor::Operator => ("operator", None, None),
-            Actor::System => ("system", None, None),
-            Actor::Anonymous => ("anonymous", None, None),
+        let person = entry.actor.clone().or_else(|| Person::of(&ctx.actor));
+        let actor_kind = match (&person, &ctx.actor) {
+            (Some(_), _) | (None, Actor::User(_)) => "user",
+            (None, Actor::Operator) => "operator",
+            (None, Actor::System) => "system",
+            (None, Actor::Anonymous) => "anonymous",
         };
-        let private = Private::of(ctx, &entry);
+        let private = Private::of(ctx, &entry, person.as_ref());
         Self {
             id: Id::<EntryKind>::generate().to_string(),
             kind: if entry.batch { "batch" } else { "entry" },
@@ -62,8 +64,8 @@ impl Pending {
             severity: entry.severity.as_str(),
             status: entry.status.as_str(),
             actor_kind,
-            actor_id,
-            actor_session,
+            actor_id: person.as_ref().map(|person| person.user.to_string()),
+            actor_session: person.and_then(|person| person.session).map(|id| id.to_string()),
             resource_kind: entry.resource_kind,
             resource_id: entry.resource_id,
             request_id: ctx.request.as_ref().map(|meta| shortened(&meta.request_id)),
@@ -95,11 +97,8 @@ impl Pending {
 }
 
 impl Private {
-    fn of(ctx: &Ctx, entry: &Entry) -> Option<Self> {
-        let actor = match &ctx.actor {
-            Actor::User(user) => Some(shortened(&user.email)),
-            Actor::Operator | Actor::System | Actor::Anonymous => None,
-        };
+    fn of(ctx: &Ctx, entry: &Entry, person: Option<&Person>) -> Option<Self> {
+        let actor = person.map(|person| person.name.clone());
         let ip = ctx.client_ip().map(|ip| ip.to_string());
         let user_agent = ctx.user_agent.as_deref().map(shortened);
         if actor.is_none() && ip.is_none() && user_agent.is_none() && entry.personal.is_empty() {
@@ -131,5 +130,13 @@ pub(crate) async fn append(tx: &Tx, pending: Vec<Pending>) -> Result<(), DbError
         hash = pending.link(seq).hash(&hash, &mut scratch);
         links.push((seq, pending, hash));
     }
-    store::chain::insert_links(tx, &links).await
+    store::chain::insert_links(tx, &links).await?;
+    for (seq, pending, _) in &links {
+        if pending.action == PERSON_ERASED.name
+            && let Some(subject) = &pending.resource_id
+        {
+            store::upkeep::insert_erasure(tx, *seq, subject, pending.at).await?;
+        }
+    }
+    Ok(())
 }

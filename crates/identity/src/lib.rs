@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod actions;
 mod config;
 mod error;
 mod http;
@@ -15,11 +16,11 @@ mod token;
 
 use baluarte_db::{Migration, Migrations};
 
+pub use actions::ACTIONS;
 use baluarte_kernel::UserId;
 pub use config::{EmailVerification, IdentityConfig, Registration};
 pub use error::IdentityError;
 pub use http::{NamedLimit, PROBLEMS};
-pub use mails::samples;
 pub use model::{
     BadEmail, BadName, BadRole, CreatedAccount, Email, Granted, Name, NewAccount, NewUser, Person, ProfileChange, Refreshed, Registered,
     Role, Session, SessionCookie, SessionKind, SignIn, SignedIn, TokenPair, User, UserFilter,

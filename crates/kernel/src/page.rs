@@ -29,6 +29,10 @@ impl<T> Page<T> {
 pub struct Cursor(String);
 
 impl Cursor {
+    pub fn of(key: String) -> Self {
+        Self(key)
+    }
+
     pub fn key(&self) -> &str {
         &self.0
     }

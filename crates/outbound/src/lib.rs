@@ -283,9 +283,8 @@ fn explain(err: reqwest::Error, policy: &Policy) -> OutboundError {
     }
     chain.dedup();
     match () {
-        // First: a connection that took too long has carried nothing, which whoever tries again wants to know.
-        () if err.is_connect() => OutboundError::Connect(chain.join(": ")),
         () if err.is_timeout() => OutboundError::Timeout,
+        () if err.is_connect() => OutboundError::Connect(chain.join(": ")),
         () => OutboundError::Failed(chain.join(": ")),
     }
 }

@@ -8,8 +8,7 @@ use baluarte_db::Migrations;
 use baluarte_gateway::Gateway;
 use baluarte_identity::Identity;
 use baluarte_jobs::Subscription;
-use baluarte_kernel::{Authenticator, Entitlements, FreeForAll, Locale, Timestamp};
-use baluarte_notify::Message;
+use baluarte_kernel::{Authenticator, Entitlements, FreeForAll};
 use baluarte_web::{Catalogue, ProblemDoc};
 
 use crate::{config::Config, outgoing};
@@ -36,9 +35,9 @@ pub(crate) fn catalogue() -> Catalogue {
         baluarte_gateway::problems::PROBLEMS,
         baluarte_edge::problems::PROBLEMS,
         baluarte_limits::PROBLEMS,
+        baluarte_audit::PROBLEMS,
         baluarte_jobs::http_job::PROBLEMS,
         baluarte_webhooks::PROBLEMS,
-        baluarte_notify::PROBLEMS,
     ];
     Catalogue::new(LISTS)
 }
@@ -59,18 +58,14 @@ pub(crate) async fn build(kit: &Kit, config: &Config) -> anyhow::Result<Product>
     let parts = baluarte_gateway::Parts::from_kit(kit, &config.server.own_host, Arc::clone(&authenticator), Arc::clone(&entitlements));
     let gateway = Gateway::new(&config.gateway, parts).context("gateway")?;
     let [http_jobs, webhooks] = outgoing::components(kit, config)?;
-    let components = vec![notify(kit), identity.component(), gateway.component(), http_jobs, webhooks];
-    Ok(Product { components, gateway, authenticator, entitlements })
-}
-
-/// Notify lies beneath the floor of components.
-fn notify(kit: &Kit) -> Component {
-    Component { api: baluarte_notify::routes(kit.notify.clone()), jobs: kit.notify.registry(), ..Component::named("notify") }
-}
-
-/// Every message of the product, with made-up values: to look at.
-pub(crate) fn samples(public_url: &str, locale: Locale, now: Timestamp) -> Vec<Message> {
-    baluarte_identity::samples(public_url, locale, now)
+    // It knows no components, being below them.
+    let audit = Component { api: kit.audit.routes(), ..Component::named("audit") };
+    Ok(Product {
+        components: vec![identity.component(), gateway.component(), http_jobs, webhooks, audit],
+        gateway,
+        authenticator,
+        entitlements,
+    })
 }
 
 /// Identity alone, for the operator's commands.

@@ -145,7 +145,6 @@ async fn start_up(
     let mut kit = start::open(config, Clock::System, tasks.clone()).await?;
     kit.metrics = telemetry.metrics.clone();
     kit.limits.report(&telemetry.metrics);
-    kit.notify.report(&telemetry.metrics);
     let mut product = components::build(&kit, config).await?;
     if let Some(address) = config.server.metrics_addr() {
         let (_, exporter) = serve_metrics(address, telemetry.metrics.clone())
@@ -156,9 +155,14 @@ async fn start_up(
             tokio::select! { () = exporter => {} () = stopping.cancelled() => {} }
         });
     }
+    kit.audit.report(&telemetry.metrics);
+    // Not only on workers: what a replica counted instead of keeping, it tells itself.
+    let (audit, stopping) = (kit.audit.clone(), tasks.stopping());
+    tasks.spawn(async move { audit.run(stopping.cancelled()).await });
     let registry = product.components.iter_mut().map(|it| std::mem::take(&mut it.jobs)).fold(Registry::default(), Registry::merge);
     if mode.worker {
         tasks.spawn(kit.jobs.clone().work(registry, tasks.stopping()));
+        tasks.spawn(kit.notify.clone().run(kit.clock.clone(), tasks.stopping()));
     }
     let gateway = product.gateway.clone();
     let edge = if mode.web {

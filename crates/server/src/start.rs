@@ -7,14 +7,14 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use baluarte_audit::Audit;
+use baluarte_audit::{AnchorMail, Audit, Mailer};
 use baluarte_backplane::Backplane;
 use baluarte_component::{Kit, Tasks};
-use baluarte_db::{Db, DbError};
+use baluarte_db::{Db, DbError, Tx};
 use baluarte_jobs::Jobs;
-use baluarte_kernel::{Clock, Secret};
+use baluarte_kernel::{BoxFuture, Clock, Ctx, Secret};
 use baluarte_limits::Limits;
-use baluarte_notify::{Notify, Parts};
+use baluarte_notify::{Channel, Message, Notify};
 use baluarte_outbound::{Outbound, Policy};
 use baluarte_secrets::Secrets;
 use baluarte_telemetry::Metrics;
@@ -36,34 +36,56 @@ pub(crate) async fn open(config: &Config, clock: Clock, tasks: Tasks) -> anyhow:
     migrate(config, &clock, DATABASE_PATIENCE).await?;
     let db = until_reachable(config, DATABASE_PATIENCE, || Db::open(&config.database)).await?;
     let backplane = Backplane::connect(&config.cluster, clock.clone()).await.context("cluster.redis_url")?;
-    let secrets = Secrets::new(&secret_key(config)?, &config.secrets.password_salt);
+    let secrets = secrets(config)?;
     let limits = Limits::new(&config.limits, backplane.clone(), &secrets.keyed_hash("limits.subject", b""));
     let jobs = Jobs::new(&config.jobs, db.clone(), backplane.clone(), secrets.clone(), clock.clone(), components::subscriptions());
-    let audit = Audit::start(&db).await.context("audit")?;
-    let public_url: Arc<str> = Arc::from(config.server.public_url.as_str());
-    let parts = Parts {
-        db: db.clone(),
-        jobs: jobs.clone(),
-        audit: audit.clone(),
-        secrets: secrets.clone(),
-        clock: clock.clone(),
-        public_url: Arc::clone(&public_url),
+    let outbound = Outbound::new(Policy::default()).context("the client for calls to the outside")?;
+    let notify = Notify::new(&config.notify, db.clone(), secrets.clone()).context("notify")?;
+    let parts = baluarte_audit::Parts {
+        outbound: Some(outbound.clone()),
+        mailer: Some(Arc::new(AnchorMails(notify.clone()))),
+        ..baluarte_audit::Parts::new(&db, &secrets, &clock)
     };
     Ok(Kit {
-        notify: Notify::new(&config.notify, parts).context("notify")?,
-        audit,
+        audit: Audit::start(&config.audit, parts).await.context("audit")?,
         jobs,
+        notify,
         db,
         backplane,
-        outbound: Outbound::new(Policy::default()).context("the client for calls to the outside")?,
+        outbound,
         secrets,
         limits,
         metrics: Metrics::default(),
         clock,
         tasks,
-        public_url,
+        public_url: Arc::from(config.server.public_url.as_str()),
         secure_cookies: config.server.secure_cookies(),
     })
+}
+
+/// The audit log's checkpoints as mails; the two do not know each other.
+struct AnchorMails(Notify);
+
+impl Mailer for AnchorMails {
+    fn mail<'a>(&'a self, ctx: &'a Ctx, tx: &'a Tx, mail: AnchorMail) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            if !self.0.delivers(Channel::Email) {
+                return Err("no mail provider is configured".to_owned());
+            }
+            let message = Message {
+                channel: Channel::Email,
+                to: mail.to,
+                locale: ctx.locale,
+                subject: mail.subject,
+                text: mail.text,
+                html: None,
+                kind: "audit.checkpoint",
+                // Later ones cover it.
+                useful_until: ctx.now().plus(Duration::from_secs(7 * 86_400)),
+            };
+            self.0.send(ctx, tx, message).await.map_err(|err| err.to_string())
+        })
+    }
 }
 
 async fn until_reachable<T, F>(config: &Config, patience: Duration, mut attempt: impl FnMut() -> F) -> anyhow::Result<T>
@@ -89,6 +111,11 @@ where
             }
         }
     }
+}
+
+/// Everything derived from `SECRET_KEY`.
+pub(crate) fn secrets(config: &Config) -> anyhow::Result<Secrets> {
+    Ok(Secrets::new(&secret_key(config)?, &config.secrets.password_salt))
 }
 
 /// The configured key; in development, one that is made up at the first start and kept.

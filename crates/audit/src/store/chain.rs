@@ -2,7 +2,7 @@
 
 use baluarte_db::{
     Db, DbError, Tx,
-    sea_orm::{ConnectionTrait as _, DbBackend, Value},
+    sea_orm::{ConnectionTrait, DbBackend, QueryResult, Value},
     sql,
 };
 
@@ -17,7 +17,7 @@ pub(crate) struct Head {
 
 /// Nothing happens when there is a chain already.
 pub(crate) async fn begin_chain(db: &Db, chain: &str, beginning: &Hash) -> Result<(), DbError> {
-    if find_chain(db).await?.is_some() {
+    if find_chain(db.read()).await?.is_some() {
         return Ok(());
     }
     let tx = db.begin().await?;
@@ -30,9 +30,16 @@ pub(crate) async fn begin_chain(db: &Db, chain: &str, beginning: &Hash) -> Resul
     tx.commit().await
 }
 
-pub(crate) async fn find_chain(db: &Db) -> Result<Option<String>, DbError> {
-    let row = db.read().query_one_raw(sql(db.read(), "SELECT chain FROM audit_head", [])).await?;
+pub(crate) async fn find_chain(conn: &impl ConnectionTrait) -> Result<Option<String>, DbError> {
+    let row = conn.query_one_raw(sql(conn, "SELECT chain FROM audit_head", [])).await?;
     Ok(row.map(|row| row.try_get_by_index(0)).transpose()?)
+}
+
+/// Where the chain is said to end, and the last link there is.
+pub(crate) async fn read_head(conn: &impl ConnectionTrait) -> Result<Option<(Head, Option<i64>)>, DbError> {
+    let text = "SELECT seq, hash, (SELECT max(seq) FROM audit_entries) FROM audit_head";
+    let Some(row) = conn.query_one_raw(sql(conn, text, [])).await? else { return Ok(None) };
+    Ok(Some((head(&row)?, row.try_get_by_index(2)?)))
 }
 
 /// PostgreSQL has many writers: whoever holds the row adds to the chain, the others wait.
@@ -44,6 +51,10 @@ pub(crate) async fn lock_head(tx: &Tx) -> Result<Head, DbError> {
     let text = if tx.get_database_backend() == DbBackend::Postgres { LOCK_POSTGRES } else { LOCK_SQLITE };
     let row = tx.query_one_raw(sql(tx, text, [])).await?;
     let row = row.ok_or_else(|| DbError::Setup("the audit log has lost the end of its chain (table audit_head is empty)".to_owned()))?;
+    head(&row)
+}
+
+fn head(row: &QueryResult) -> Result<Head, DbError> {
     let hash: Vec<u8> = row.try_get_by_index(1)?;
     Ok(Head { seq: row.try_get_by_index(0)?, hash: hash.try_into().map_err(|_| DbError::Corrupt("audit_head.hash"))? })
 }

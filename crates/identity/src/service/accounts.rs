@@ -4,7 +4,7 @@ use baluarte_kernel::{Ctx, Page, PageQuery, Secret};
 
 use super::Identity;
 use crate::{
-    EmailVerification, IdentityError, Person, ProfileChange, User,
+    EmailVerification, IdentityError, Person, ProfileChange, User, actions,
     revocations::{Revocation, Subject},
     store,
 };
@@ -18,6 +18,7 @@ impl Identity {
         let id = ctx.user()?.user_id;
         let tx = self.inner.kit.db.begin().await?;
         let account = store::users::update_profile(&tx, id, &change).await?.ok_or(IdentityError::UserNotFound(id))?;
+        self.record_user(ctx, &tx, &actions::PROFILE_UPDATED, id);
         tx.commit().await?;
         Ok(account.user)
     }
@@ -34,6 +35,8 @@ impl Identity {
         // Sessions, links and places go with the row.
         store::users::delete_user(&tx, id).await?;
         let revoked = self.revoke(&tx, Subject::User(id), Revocation::EVERY, ctx.now()).await?;
+        self.record_user(ctx, &tx, &actions::USER_DELETED, id);
+        self.inner.kit.audit.erase_person(ctx, &tx, id);
         tx.commit().await?;
         self.announce(vec![revoked]);
         tracing::info!(target: "identity", user_id = %id, "deleted the account");

@@ -1,10 +1,11 @@
 //! What administrators and the operator do with other people's accounts.
 
+use baluarte_audit::{Entry, Shown};
 use baluarte_kernel::{Ctx, Page, PageQuery, Secret, UserKind};
 
 use super::{Identity, registration::taken, sessions::valid};
 use crate::{
-    CreatedAccount, Email, IdentityError, NewAccount, Role, User, UserFilter, UserId, password,
+    CreatedAccount, Email, IdentityError, NewAccount, Role, User, UserFilter, UserId, actions, password,
     revocations::Subject,
     store::{
         self,
@@ -61,6 +62,8 @@ impl Identity {
                 Some(Secret::new(self.inner.mails.reset_url(&token)))
             }
         };
+        let entry = Entry::new(&actions::USER_CREATED, "user").of(account.user.id).detail("role", Shown(account.user.role.as_str()));
+        self.inner.kit.audit.record(ctx, &tx, entry.personal("email", Shown(account.user.email.as_str())));
         tx.commit().await?;
         tracing::info!(target: "identity", user_id = %account.user.id, role = %account.user.role, "created an account");
         Ok(CreatedAccount { user: account.user, set_password_url })
@@ -95,10 +98,18 @@ impl Identity {
             return Err(IdentityError::LastAdmin);
         }
         let account = store::users::change_user(&tx, id, change, now).await?.ok_or(IdentityError::UserNotFound(id))?;
-        if matches!(change, Change::Disable) {
-            store::sessions::delete_sessions(&tx, id, None).await?;
-        }
+        let entry = match change {
+            Change::Disable => {
+                let ended = store::sessions::delete_sessions(&tx, id, None).await?;
+                Entry::new(&actions::USER_DISABLED, "user").detail("sessions", ended.len())
+            }
+            Change::Enable => Entry::new(&actions::USER_ENABLED, "user"),
+            Change::Role(role) => Entry::new(&actions::ROLE_CHANGED, "user")
+                .detail("from", Shown(before.user.role.as_str()))
+                .detail("to", Shown(role.as_str())),
+        };
         let revoked = self.revoke(&tx, Subject::User(id), account.epoch, now).await?;
+        self.inner.kit.audit.record(ctx, &tx, entry.of(id));
         tx.commit().await?;
         self.announce(vec![revoked]);
         let disabled = account.user.disabled_at.is_some();
@@ -114,6 +125,7 @@ impl Identity {
         store::users::find_user(&tx, id).await?.ok_or(IdentityError::UserNotFound(id))?;
         let ended = store::sessions::delete_sessions(&tx, id, None).await?;
         let revoked = self.revoke_sessions(&tx, &ended, now).await?;
+        self.inner.kit.audit.record(ctx, &tx, Entry::new(&actions::SESSIONS_ENDED, "user").of(id).detail("sessions", ended.len()));
         tx.commit().await?;
         self.announce(revoked);
         tracing::info!(target: "identity", user_id = %id, ended = ended.len(), "ended all sessions");

@@ -14,6 +14,7 @@ mod upkeep;
 use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
+use baluarte_audit::{Action, Entry};
 use baluarte_component::{Component, Kit};
 use baluarte_db::{Batch, DbError, Tx};
 use baluarte_kernel::{Authenticator, Ctx, Entitlements, Secret, SessionId, Timestamp, UserId};
@@ -129,6 +130,11 @@ impl Identity {
     }
 
     // ── what several use cases need ──
+
+    /// Keeps an entry about an account with the transaction.
+    fn record_user(&self, ctx: &Ctx, tx: &Tx, action: &'static Action, user: UserId) {
+        self.inner.kit.audit.record(ctx, tx, Entry::new(action, "user").of(user));
+    }
 
     /// The caller's own account.
     async fn my_account(&self, ctx: &Ctx) -> Result<Account, IdentityError> {

@@ -1,11 +1,12 @@
 //! Choosing a new password: with the old one, or with a link from a mail.
 
+use baluarte_audit::Entry;
 use baluarte_db::Tx;
 use baluarte_kernel::{Ctx, Secret, Timestamp};
 
 use super::Identity;
 use crate::{
-    Email, IdentityError, password,
+    Email, IdentityError, actions, password,
     store::{
         self,
         links::{NewLink, Purpose},
@@ -35,6 +36,7 @@ impl Identity {
         let token = self.choose_password_link(&tx, &account, expires_at, ctx.now()).await?;
         let mail = self.inner.mails.reset_password(&account.user, &token, self.inner.config.reset_lifetime, ctx.now());
         self.inner.kit.notify.send(ctx, &tx, mail).await?;
+        self.record_user(ctx, &tx, &actions::RESET_MAILED, account.user.id);
         tx.commit().await?;
         tracing::info!(target: "identity", user_id = %account.user.id, "a link to choose a password was mailed");
         Ok(())
@@ -84,6 +86,8 @@ impl Identity {
         self.forgive(ctx, &tx, &account).await?;
         self.inner.kit.notify.send(ctx, &tx, self.inner.mails.password_changed(&account.user, ctx.client_ip(), now)).await?;
         let revoked = self.revoke_sessions(&tx, &ended, now).await?;
+        let entry = Entry::new(&actions::PASSWORD_RESET, "user").of(link.user_id).detail("sessions", ended.len());
+        self.inner.kit.audit.record(ctx, &tx, entry.by(link.user_id, None, account.user.email.as_str()));
         tx.commit().await?;
         self.announce(revoked);
         tracing::info!(target: "identity", user_id = %link.user_id, "chose a new password by link");
@@ -118,6 +122,7 @@ impl Identity {
         store::links::void_links(&tx, id, Purpose::ChoosePassword).await?;
         self.inner.kit.notify.send(ctx, &tx, self.inner.mails.password_changed(&account.user, ctx.client_ip(), now)).await?;
         let revoked = self.revoke_sessions(&tx, &ended, now).await?;
+        self.inner.kit.audit.record(ctx, &tx, Entry::new(&actions::PASSWORD_CHANGED, "user").of(id).detail("sessions", ended.len()));
         tx.commit().await?;
         self.announce(revoked);
         tracing::info!(target: "identity", user_id = %id, ended = ended.len(), "changed the password");

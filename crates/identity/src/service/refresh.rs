@@ -1,11 +1,12 @@
 //! Refreshing: one token is good at a time; the one before it, for ten seconds more, answers with the same child.
 
+use baluarte_audit::Entry;
 use baluarte_db::{Batch, Db};
 use baluarte_kernel::{Ctx, Secret, SessionId, Timestamp};
 
 use super::Identity;
 use crate::{
-    IdentityError, Refreshed,
+    IdentityError, Refreshed, actions,
     store::{
         self,
         sessions::{Live, RefreshState},
@@ -90,6 +91,8 @@ impl Identity {
         let tx = self.inner.kit.db.begin().await?;
         store::sessions::delete_session(&tx, live.session.id, live.user.id).await?;
         let revoked = self.revoke_sessions(&tx, &[live.session.id], ctx.now()).await?;
+        let entry = Entry::new(&actions::REFRESH_REUSED, "session").of(live.session.id).failure().detail("user", live.user.id);
+        self.inner.kit.audit.record(ctx, &tx, entry);
         tx.commit().await?;
         self.announce(revoked);
         tracing::warn!(

@@ -1,5 +1,6 @@
 //! Registering and confirming an address.
 
+use baluarte_audit::{Entry, Shown};
 use baluarte_db::{DbError, Tx};
 use baluarte_kernel::{Ctx, Locale, Secret, Timestamp};
 use baluarte_notify::Message;
@@ -7,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Identity;
 use crate::{
-    Email, EmailVerification, IdentityError, NewUser, Registered, Registration, Role, User, UserId, password,
+    Email, EmailVerification, IdentityError, NewUser, Registered, Registration, Role, User, UserId, actions, password,
     store::{
         self,
         links::{NewLink, Purpose},
@@ -53,6 +54,7 @@ impl Identity {
     async fn create_at_once(&self, ctx: &Ctx, new: &Waiting) -> Result<User, IdentityError> {
         let tx = self.inner.kit.db.begin().await?;
         let account = insert(&tx, new, ctx.now()).await.map_err(taken)?;
+        self.record_registration(ctx, &tx, &account, false);
         tx.commit().await?;
         tracing::info!(target: "identity", user_id = %account.user.id, "registered");
         Ok(account.user)
@@ -101,6 +103,7 @@ impl Identity {
                     Err(err) => return Err(err.into()),
                 },
             };
+            self.record_registration(ctx, &tx, &account, known);
             if self.may_mail(&tx, "register", &account.user.email, now).await? {
                 let mail = match &account.password_hash {
                     _ if account.user.email_verified_at.is_some() => self.inner.mails.already_registered(&account.user, now),
@@ -127,6 +130,13 @@ impl Identity {
         Ok(())
     }
 
+    fn record_registration(&self, ctx: &Ctx, tx: &Tx, account: &Account, again: bool) {
+        let action = if again { &actions::REGISTRATION_REPEATED } else { &actions::USER_REGISTERED };
+        let entry = Entry::new(action, "user").of(account.user.id).personal("email", Shown(account.user.email.as_str()));
+        // The first one is bounded by the accounts it makes, the other by nothing.
+        if again { self.inner.kit.audit.record_bounded(ctx, tx, entry) } else { self.inner.kit.audit.record(ctx, tx, entry) }
+    }
+
     /// Takes the token of a confirmation mail.
     pub async fn verify_email(&self, ctx: &Ctx, token: &Secret) -> Result<(), IdentityError> {
         let now = ctx.now();
@@ -140,6 +150,7 @@ impl Identity {
             return Err(IdentityError::LinkInvalid);
         }
         store::links::void_links(&tx, link.user_id, Purpose::VerifyEmail).await?;
+        self.record_user(ctx, &tx, &actions::EMAIL_VERIFIED, link.user_id);
         tx.commit().await?;
         tracing::info!(target: "identity", user_id = %link.user_id, "confirmed the address");
         Ok(())
@@ -166,6 +177,7 @@ impl Identity {
                 None => self.invitation_to_choose(&tx, &account, now).await?,
             };
             self.inner.kit.notify.send(ctx, &tx, mail).await?;
+            self.record_user(ctx, &tx, &actions::VERIFICATION_MAILED, account.user.id);
         }
         tx.commit().await?;
         Ok(())

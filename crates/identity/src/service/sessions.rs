@@ -1,9 +1,10 @@
 //! Signed-in devices: seen and ended by their owner.
 
+use baluarte_audit::Entry;
 use baluarte_kernel::{Ctx, Cursor, Page, PageQuery, SessionId};
 
 use super::Identity;
-use crate::{IdentityError, Session, store};
+use crate::{IdentityError, Session, actions, store};
 
 impl Identity {
     /// Ends the session that asks, everywhere at once.
@@ -31,6 +32,7 @@ impl Identity {
             return Err(IdentityError::SessionNotFound);
         }
         let revoked = self.revoke_sessions(&tx, &[id], ctx.now()).await?;
+        self.inner.kit.audit.record(ctx, &tx, Entry::new(&actions::SESSION_ENDED, "session").of(id));
         tx.commit().await?;
         self.announce(revoked);
         tracing::info!(target: "identity", user_id = %principal.user_id, session_id = %id, "signed out");
@@ -43,6 +45,8 @@ impl Identity {
         let tx = self.inner.kit.db.begin().await?;
         let ended = store::sessions::delete_sessions(&tx, principal.user_id, principal.session_id).await?;
         let revoked = self.revoke_sessions(&tx, &ended, ctx.now()).await?;
+        let entry = Entry::new(&actions::SESSIONS_ENDED, "user").of(principal.user_id).detail("sessions", ended.len());
+        self.inner.kit.audit.record(ctx, &tx, entry);
         tx.commit().await?;
         self.announce(revoked);
         tracing::info!(target: "identity", user_id = %principal.user_id, ended = ended.len(), "signed out of the other devices");

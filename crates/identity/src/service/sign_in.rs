@@ -1,11 +1,14 @@
 //! Signing in: throttled by account and network, the same work and the same words whether or not there is an account.
 
+use std::time::Duration;
+
+use baluarte_audit::{Action, Entry};
 use baluarte_kernel::{Actor, CredentialKind, Ctx, Secret, SessionId, Timestamp};
 use tokio::sync::SemaphorePermit;
 
 use super::Identity;
 use crate::{
-    Email, EmailVerification, Granted, IdentityError, SessionCookie, SessionKind, SignIn, SignedIn, TokenPair, UserId,
+    Email, EmailVerification, Granted, IdentityError, SessionCookie, SessionKind, SignIn, SignedIn, TokenPair, UserId, actions,
     password::{Busy, PATIENCE, Verified},
     store::{self, sessions::NewSession, throttles::Count, users::Account},
     throttle::{self, Counter, FORGET_AFTER, Keys, REMEMBER_PLACE},
@@ -42,15 +45,17 @@ impl Identity {
         let hash = attempted.account.as_ref().and_then(|account| account.password_hash.clone());
         let verified = self.inner.passwords.verify(&attempt.password, hash).await?;
         let (Some(account), Verified::Right | Verified::RightButWeak) = (&attempted.account, verified) else {
-            self.count_failure(ctx, &attempted).await?;
+            self.count_failure(ctx, &attempted, &actions::SIGN_IN_FAILED).await?;
             tracing::info!(target: "identity", user_id = attempted.account.as_ref().map(|a| a.user.id.to_string()), "sign-in failed");
             return Err(IdentityError::WrongCredentials);
         };
         // Only whoever knows the password learns these.
         if account.user.disabled_at.is_some() {
+            self.record_refusal(ctx, account, "disabled").await?;
             return Err(IdentityError::AccountDisabled);
         }
         if self.inner.config.email_verification == EmailVerification::Required && account.user.email_verified_at.is_none() {
+            self.record_refusal(ctx, account, "not_verified").await?;
             return Err(IdentityError::EmailNotVerified);
         }
         let stronger = match verified {
@@ -67,7 +72,7 @@ impl Identity {
         match (self.inner.passwords.verify(password, hash).await?, &attempt.account) {
             (Verified::Right | Verified::RightButWeak, Some(account)) => Ok(account.clone()),
             _ => {
-                self.count_failure(ctx, &attempt).await?;
+                self.count_failure(ctx, &attempt, &actions::PASSWORD_WRONG).await?;
                 Err(IdentityError::WrongPassword)
             }
         }
@@ -114,9 +119,10 @@ impl Identity {
         }
     }
 
-    async fn count_failure(&self, ctx: &Ctx, attempt: &Attempt<'_>) -> Result<(), IdentityError> {
+    async fn count_failure(&self, ctx: &Ctx, attempt: &Attempt<'_>, action: &'static Action) -> Result<(), IdentityError> {
         let now = ctx.now();
         let tx = self.inner.kit.db.begin().await?;
+        let mut blocked = Duration::ZERO;
         for (counter, key) in attempt.keys.each() {
             // Failures next to the owner's own sign-ins say nothing about the rest of the world.
             if counter == Counter::Anywhere && attempt.known_place {
@@ -126,10 +132,22 @@ impl Identity {
             let delay = counter.delay(failures.count);
             if !delay.is_zero() {
                 store::throttles::block(&tx, key, now.plus(delay)).await?;
+                blocked = blocked.max(delay);
             }
         }
+        // What was typed is left out where there is no such account: it may be a password in the wrong field.
+        let user = attempt.account.as_ref().map(|account| account.user.id);
+        let entry = Entry::new(action, "user").of(user).failure().detail("known", user.is_some()).detail("blocked_ms", blocked);
+        self.inner.kit.audit.record_bounded(ctx, &tx, entry);
         tx.commit().await?;
         Ok(())
+    }
+
+    async fn record_refusal(&self, ctx: &Ctx, account: &Account, why: &'static str) -> Result<(), IdentityError> {
+        let tx = self.inner.kit.db.begin().await?;
+        let entry = Entry::new(&actions::SIGN_IN_REFUSED, "user").of(account.user.id).failure().detail("reason", why);
+        self.inner.kit.audit.record_bounded(ctx, &tx, entry);
+        Ok(tx.commit().await?)
     }
 
     async fn open_session(
@@ -176,6 +194,13 @@ impl Identity {
             self.inner.kit.notify.send(ctx, &tx, mail).await?;
         }
         let revoked = self.revoke_sessions(&tx, &ended, now).await?;
+        let entry = Entry::new(&actions::SESSION_BEGUN, "session").of(session_id).by(
+            account.user.id,
+            Some(session_id),
+            account.user.email.as_str(),
+        );
+        let entry = entry.detail("kind", kind.as_str()).detail("known_place", attempt.known_place).detail("ended", ended.len());
+        self.inner.kit.audit.record(ctx, &tx, entry);
         tx.commit().await?;
         self.announce(revoked);
         tracing::info!(target: "identity", user_id = %account.user.id, session_id = %session_id, kind = kind.as_str(), "signed in");

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
+use baluarte_audit::{Action, Entry, Shown};
 use baluarte_backplane::Hint;
 use baluarte_component::Kit;
+use baluarte_db::Tx;
 use baluarte_kernel::{Ctx, Timestamp};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::Identity;
 use crate::{
-    IdentityError, revocations, store,
+    IdentityError, actions, revocations, store,
     throttle::REMEMBER_PLACE,
     token::{Keyring, NewKey, StoredKey},
 };
@@ -168,11 +170,13 @@ impl Identity {
             if let Some(new) = plan.make {
                 let made = StoredKey::generate(new, &kit.secrets, now)?;
                 if store::keys::insert_key(&tx, &made).await? {
+                    record_key(kit, &tx, &actions::SIGNING_KEY_MADE, &made.kid);
                     tracing::info!(target: "identity", kid = made.kid, active_from = %made.active_from, "published the next signing key");
                 }
             }
             for kid in &plan.retire {
                 store::keys::delete_key(&tx, kid).await?;
+                record_key(kit, &tx, &actions::SIGNING_KEY_FORGOTTEN, kid);
                 tracing::info!(target: "identity", kid, "forgot a signing key: nothing it signed is still good");
             }
             tx.commit().await?;
@@ -194,6 +198,10 @@ impl Identity {
     }
 }
 
+fn record_key(kit: &Kit, tx: &Tx, action: &'static Action, kid: &str) {
+    kit.audit.record(&Ctx::system(kit.clock.clone()), tx, Entry::new(action, "signing_key").of(Shown(kid)));
+}
+
 /// The keys in the database; the first start, or a new SECRET_KEY, makes one that signs at once. Of several replicas that
 /// start together one makes it, and all of them end up with the same.
 pub(super) async fn load_keys(kit: &Kit) -> Result<Keyring, IdentityError> {
@@ -207,6 +215,7 @@ pub(super) async fn load_keys(kit: &Kit) -> Result<Keyring, IdentityError> {
         let made = StoredKey::generate(NewKey { generation: none.next_generation, active_from: now }, &kit.secrets, now)?;
         let tx = kit.db.begin().await?;
         if store::keys::insert_key(&tx, &made).await? {
+            record_key(kit, &tx, &actions::SIGNING_KEY_MADE, &made.kid);
             tracing::info!(target: "identity", kid = made.kid, "made a signing key");
         }
         tx.commit().await?;

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use baluarte_audit::Audit;
+use baluarte_audit::{Audit, AuditConfig};
 use baluarte_backplane::Backplane;
 use baluarte_db::Db;
 use baluarte_jobs::{
@@ -58,9 +58,9 @@ impl Site {
         let secrets = Secrets::new(&Secret::new("k"), &Secret::new("s"));
         let clock = test.clock.clone();
         let jobs = Jobs::new(&JobsConfig::default(), db.clone(), Backplane::local(clock.clone()), secrets.clone(), clock.clone(), []);
-        let endpoints = Endpoints::new(&serde_json::from_value(endpoints).unwrap(), &BTreeMap::new(), secrets);
+        let endpoints = Endpoints::new(&serde_json::from_value(endpoints).unwrap(), &BTreeMap::new(), secrets.clone());
         let courier = Courier::with_names(names, false, 64, clock.clone(), Metrics::default()).unwrap();
-        let audit = Audit::start(&db).await.unwrap();
+        let audit = Audit::start(&AuditConfig::default(), baluarte_audit::Parts::new(&db, &secrets, &clock)).await.unwrap();
         let http = HttpJobs::new(Parts { jobs: jobs.clone(), db: db.clone(), audit, endpoints, courier, schedules: BTreeMap::new() });
         let ctx = caller(&clock, "user", Some(&["jobs"]));
         Self { registry: http.registry(), db, clock, jobs, http, ctx }

@@ -1,8 +1,8 @@
 //! The commands. Exit codes: 0 done, 1 failed, 2 wrong usage or invalid configuration.
 
+mod audit;
 mod configuration;
 mod init;
-mod messages;
 mod server;
 mod shell;
 mod user;
@@ -64,9 +64,9 @@ enum Command {
     /// Administer accounts
     #[command(subcommand)]
     User(user::UserCommand),
-    /// Look at messages, and try a provider
+    /// The audit log: check it, export it, anchor it
     #[command(subcommand)]
-    Messages(messages::MessagesCommand),
+    Audit(audit::AuditCommand),
     /// Exit 0 if the server on this machine answers /healthz
     Healthcheck(server::Healthcheck),
     /// Print the OpenAPI document of the HTTP API
@@ -148,7 +148,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Worker => server::Serve::worker().run(global),
         Command::Migrate(migrate) => migrate.run(global),
         Command::User(command) => command.run(global),
-        Command::Messages(command) => command.run(global),
+        Command::Audit(command) => command.run(global),
         Command::Healthcheck(healthcheck) => healthcheck.run(global),
         Command::Check(check) => check.run(global),
         Command::Doctor(doctor) => doctor.run(global),

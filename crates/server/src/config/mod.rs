@@ -18,6 +18,7 @@ use std::{
     path::{Path as FilePath, PathBuf},
 };
 
+use baluarte_audit::AuditConfig;
 use baluarte_backplane::ClusterConfig;
 use baluarte_db::DatabaseConfig;
 use baluarte_edge::EdgeConfig;
@@ -67,6 +68,8 @@ pub struct Config {
     pub jobs: JobsConfig,
     /// What other programs are told.
     pub webhooks: WebhooksConfig,
+    /// What happened, in a chain that nobody can quietly change.
+    pub audit: AuditConfig,
     /// Messages to people.
     pub notify: NotifyConfig,
     /// Logs.
@@ -281,6 +284,7 @@ impl Layers {
             identity: self.section("identity"),
             jobs: self.section("jobs"),
             webhooks: self.section("webhooks"),
+            audit: self.section("audit"),
             notify: self.section("notify"),
             telemetry: self.section("telemetry"),
             web: self.section("web"),
@@ -346,6 +350,7 @@ impl Config {
         let upstreams: Vec<&str> = self.gateway.upstreams.keys().map(String::as_str).collect();
         self.jobs.validate(&upstreams, findings);
         self.webhooks.validate(findings);
+        self.audit.validate(findings);
         self.notify.validate(findings);
         self.telemetry.validate(findings);
         self.web.validate(findings);
@@ -367,7 +372,7 @@ impl Config {
     /// Whatever others could reach has to ask for that: the messages hold links that give access.
     fn keeps_messages_to_itself(&self) -> bool {
         let alone = self.server.listen.0.ip().is_loopback() && self.server.public_url.is_loopback();
-        !self.is_production() && alone && !self.notify.sends_mail()
+        !self.is_production() && alone && self.notify.smtp_url.is_empty()
     }
 
     pub fn is_production(&self) -> bool {

@@ -8,7 +8,6 @@ mod examples;
 mod forward_auth;
 mod generated;
 mod health;
-mod messages;
 mod operations;
 mod outside;
 mod own_surface;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use baluarte_audit::Audit;
+use baluarte_audit::{Audit, AuditConfig};
 use baluarte_backplane::Backplane;
 use baluarte_db::{Db, sea_orm::ConnectionTrait as _, sql};
 use baluarte_jobs::{
@@ -42,7 +42,7 @@ impl Site {
         let endpoints = json!({ "app": { "url": app.url(), "timeout": "300ms" } });
         let endpoints = Endpoints::new(&serde_json::from_value(endpoints).unwrap(), &BTreeMap::new(), secrets.clone());
         let courier = Courier::new(false, 64, clock.clone(), metrics.clone()).unwrap();
-        let audit = Audit::start(&db).await.unwrap();
+        let audit = Audit::start(&AuditConfig::default(), baluarte_audit::Parts::new(&db, &secrets, &clock)).await.unwrap();
         let parts = baluarte_jobs::http_job::Parts {
             jobs: jobs.clone(),
             db: db.clone(),
@@ -97,7 +97,12 @@ impl Site {
 
     /// Actions in the audit log.
     pub(crate) async fn audited(&self) -> Vec<String> {
-        let rows = self.db.read().query_all_raw(sql(self.db.read(), "SELECT action FROM audit_entries ORDER BY seq", [])).await.unwrap();
+        let rows = self
+            .db
+            .read()
+            .query_all_raw(sql(self.db.read(), "SELECT action FROM audit_entries WHERE action LIKE 'webhooks.%' ORDER BY seq", []))
+            .await
+            .unwrap();
         rows.iter().map(|row| row.try_get("", "action").unwrap()).collect()
     }
 

@@ -1,0 +1,215 @@
+//! What goes on in the background: checkpoints, anchors, erasures, prunings, checks, counts.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use baluarte_db::{DbError, Tx};
+use baluarte_kernel::{Ctx, Timestamp, UserId};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
+use crate::{
+    Audit, AuditError, Checkpoint, Entry, Shown, Verdict,
+    actions::{CHAIN_BROKEN, LEFT_OUT, PERSON_ERASED, PRUNED},
+    signed::Says,
+    store,
+};
+
+/// How often the background looks whether something is due.
+const TICK: Duration = Duration::from_secs(5);
+/// Links that one transaction strips or deletes: short, so that nobody waits long for SQLite's one writer.
+const PIECE: i64 = 1_000;
+/// Links that one pruning covers at most; the next one follows at once.
+const PRUNED_AT_ONCE: i64 = 100_000;
+/// Fewer links than this wait for a day to be pruned, so that prunings do not outnumber entries.
+const WORTH_PRUNING: i64 = 1_000;
+const DAY: Duration = Duration::from_secs(86_400);
+/// Connections that the check while serving reads with: others want some, too.
+const CHECK_WORKERS: usize = 1;
+
+impl Audit {
+    pub(crate) fn system(&self) -> Ctx {
+        Ctx::system(self.inner.clock.clone())
+    }
+
+    /// Does what is due until `stopping` resolves; what was counted is written down before it returns.
+    pub async fn run(self, stopping: impl Future<Output = ()>) {
+        let mut stopping = std::pin::pin!(stopping);
+        let mut ticks = interval_at(Instant::now() + TICK, TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let last = tokio::select! {
+                () = &mut stopping => true,
+                () = self.inner.wake.notified() => false,
+                _ = ticks.tick() => false,
+            };
+            self.tell("what was left out could not be told", self.tell_left_out().await);
+            if last {
+                return;
+            }
+            tokio::select! {
+                () = &mut stopping => return self.tell("what was left out could not be told", self.tell_left_out().await),
+                () = self.look_after() => {}
+            }
+        }
+    }
+
+    /// One round of everything. Nothing of it holds up anything else.
+    pub async fn look_after(&self) {
+        self.tell("no checkpoint could be made", self.checkpoint_if_due().await);
+        self.tell("anchors could not be looked after", self.deliver().await);
+        self.tell("personal fields could not be erased", self.erase_piece_by_piece().await);
+        self.tell("old entries could not be pruned", self.prune().await);
+        self.tell("the chain could not be checked", self.check_if_due().await);
+    }
+
+    fn tell(&self, what: &str, result: Result<(), AuditError>) {
+        if let Err(err) = result {
+            let cause = std::error::Error::source(&err).map(ToString::to_string);
+            tracing::error!(target: "audit", error = %err, cause, "{what}");
+        }
+    }
+
+    async fn checkpoint_if_due(&self) -> Result<(), AuditError> {
+        if self.checkpoint_is_due().await? {
+            self.checkpoint().await?;
+        }
+        Ok(())
+    }
+
+    /// Makes entries of what was counted instead of kept.
+    async fn tell_left_out(&self) -> Result<(), AuditError> {
+        let left_out = self.inner.budgets.drain();
+        if left_out.is_empty() {
+            return Ok(());
+        }
+        let written: Result<(), DbError> = async {
+            let tx = self.inner.db.begin().await?;
+            for it in &left_out {
+                let entry = Entry::new(&LEFT_OUT, "action").of(it.action.name).detail("count", it.count);
+                self.record(&self.system(), &tx, entry.detail("first", it.first).detail("last", it.last));
+            }
+            tx.commit().await
+        }
+        .await;
+        if written.is_err() {
+            self.inner.budgets.put_back(&left_out);
+        }
+        Ok(written?)
+    }
+
+    /// Takes the personal fields out of everything recorded by or about somebody, provably: their account is gone, or they asked for
+    /// it. Begins with the commit and goes on in the background.
+    pub fn erase_person(&self, ctx: &Ctx, tx: &Tx, user: UserId) {
+        self.record(ctx, tx, Entry::new(&PERSON_ERASED, "user").of(user));
+        let wake = self.inner.wake.clone();
+        tx.after_commit(move || wake.notify_one());
+    }
+
+    async fn erase_piece_by_piece(&self) -> Result<(), AuditError> {
+        while let Some((seq, subject)) = store::upkeep::find_open_erasure(&self.inner.db).await? {
+            loop {
+                let tx = self.inner.db.begin().await?;
+                let erased = store::upkeep::erase(&tx, seq, &subject, PIECE).await?;
+                if erased == 0 {
+                    store::upkeep::end_erasure(&tx, seq, self.inner.clock.now()).await?;
+                }
+                tx.commit().await?;
+                if erased == 0 {
+                    break;
+                }
+            }
+            tracing::info!(target: "audit", subject, "erased somebody's personal fields from the audit log");
+        }
+        Ok(())
+    }
+
+    /// Removes what is older than `audit.keep`: first a signed pruning that keeps the hash which the rest follows, then the links.
+    pub async fn prune(&self) -> Result<(), AuditError> {
+        let (db, chain) = (&self.inner.db, &self.inner.chain);
+        let Some(keep) = self.inner.config.keep else { return Ok(()) };
+        let before = self.inner.clock.now().minus(keep.get());
+        loop {
+            let last = store::signed::last(db.read(), Says::Pruning, chain).await?;
+            let start = last.as_ref().map_or(0, |last| last.seq);
+            // What an interrupted pruning has left.
+            self.delete_pruned(start).await?;
+            // Only what a checkpoint covers, so that anchors have seen it.
+            let Some(covered) = store::signed::last(db.read(), Says::Checkpoint, chain).await? else { return Ok(()) };
+            let Some((cut, hash)) = self.oldest_to_keep(start, covered.seq, before).await? else { return Ok(()) };
+            let recently = last.is_some_and(|last| last.at.plus(DAY) > self.inner.clock.now());
+            if recently && cut - start < WORTH_PRUNING {
+                return Ok(());
+            }
+            let signer = self.signer().await?;
+            let tx = db.begin().await?;
+            let pruning = Checkpoint::sign(Says::Pruning, chain, cut, hash, self.inner.clock.now(), &signer);
+            if store::signed::insert(&tx, &pruning).await? {
+                let entry = Entry::new(&PRUNED, "entry").detail("through", cut).detail("entries", cut - start).detail("hash", hash);
+                self.record(&self.system(), &tx, entry.detail("before", before));
+                tx.commit().await?;
+                tracing::info!(target: "audit", through = cut, entries = cut - start, "pruned old entries");
+            }
+        }
+    }
+
+    /// The last link of the run of old ones after `start`, and its hash.
+    async fn oldest_to_keep(&self, start: i64, covered: i64, before: Timestamp) -> Result<Option<(i64, crate::link::Hash)>, AuditError> {
+        let (mut cut, mut after) = (None, start);
+        while after - start < PRUNED_AT_ONCE {
+            let page = store::upkeep::list_ages(&self.inner.db, after, covered, PIECE).await?;
+            let Some((last, _, _)) = page.last() else { break };
+            after = *last;
+            // In the order of the chain: a clock that was put back keeps a few longer, and never one too short.
+            let old = page.iter().take_while(|(_, at, _)| *at < before.micros()).last();
+            cut = old.map(|(seq, _, hash)| (*seq, *hash)).or(cut);
+            if old.is_none_or(|(seq, _, _)| seq != last) {
+                break;
+            }
+        }
+        Ok(cut)
+    }
+
+    async fn delete_pruned(&self, through: i64) -> Result<(), AuditError> {
+        loop {
+            let tx = self.inner.db.begin().await?;
+            let deleted = store::upkeep::delete_pruned(&tx, through, PIECE).await?;
+            tx.commit().await?;
+            if deleted == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn check_if_due(&self) -> Result<(), AuditError> {
+        let tx = self.inner.db.begin().await?;
+        let ours = store::upkeep::claim_check(&tx, self.inner.config.verify_every.get(), self.inner.clock.now()).await?;
+        tx.commit().await?;
+        if ours {
+            self.check(CHECK_WORKERS).await?;
+        }
+        Ok(())
+    }
+
+    /// Checks the whole chain and keeps what was found, for the badge in the API. A chain that does not hold is an alarm: an entry,
+    /// an error in the log, `baluarte_audit_chain_holds` 0.
+    pub async fn check(&self, workers: usize) -> Result<Verdict, AuditError> {
+        let began = Instant::now();
+        let verdict = crate::verify::verify(&self.inner.db, &self.inner.secrets, Vec::new(), workers).await?;
+        let before = store::upkeep::find_check(self.inner.db.read()).await?.and_then(|checked| checked.broken);
+        let tx = self.inner.db.begin().await?;
+        store::upkeep::keep_check(&tx, &verdict, began.elapsed(), self.inner.clock.now()).await?;
+        if let Some(broken) = verdict.broken.first() {
+            tracing::error!(target: "audit", seq = broken.seq, id = broken.id, what = %broken, "the audit log has been tampered with, or is damaged");
+            if before.is_none() {
+                let what = broken.to_string();
+                self.record(
+                    &self.system(),
+                    &tx,
+                    Entry::new(&CHAIN_BROKEN, "chain").failure().detail("seq", broken.seq).detail("what", Shown(&what)),
+                );
+            }
+        }
+        tx.commit().await?;
+        self.inner.counts.broken.store(!verdict.holds(), Ordering::Relaxed);
+        Ok(verdict)
+    }
+}

@@ -1,0 +1,26 @@
+//! What identity records in the audit log.
+
+baluarte_audit::actions! {
+    USER_REGISTERED = "identity.user.registered", Info, "Somebody registered an account for themselves.";
+    REGISTRATION_REPEATED = "identity.user.registered_again", Info, "Somebody tried to register an address that has an account; its owner was told by mail.";
+    EMAIL_VERIFIED = "identity.email.verified", Info, "The owner of an account confirmed its address with a link from a mail.";
+    VERIFICATION_MAILED = "identity.email.verification_mailed", Info, "A link to confirm an address was mailed again.";
+    PROFILE_UPDATED = "identity.user.updated", Info, "Somebody changed their own profile.";
+    USER_DELETED = "identity.user.deleted", Notice, "Somebody deleted their own account and everything identity knew of them.";
+    SESSION_BEGUN = "identity.session.begun", Info, "Somebody signed in.";
+    SIGN_IN_FAILED = "identity.session.failed", Notice, "Somebody gave a wrong address or password when signing in.";
+    SIGN_IN_REFUSED = "identity.session.refused", Notice, "Somebody gave the right password but may not sign in: the account is disabled or its address not confirmed.";
+    SESSION_ENDED = "identity.session.ended", Info, "Somebody signed a device of theirs out.";
+    SESSIONS_ENDED = "identity.session.ended_all", Notice, "Sessions of an account were ended together.";
+    REFRESH_REUSED = "identity.refresh_token.reused", Alert, "A refresh token was used a second time: somebody has a copy. Its session has ended.";
+    PASSWORD_WRONG = "identity.password.wrong", Notice, "Somebody signed in was asked for their password again and got it wrong.";
+    PASSWORD_CHANGED = "identity.password.changed", Notice, "Somebody changed their password; their other sessions ended.";
+    RESET_MAILED = "identity.password.reset_mailed", Notice, "A link to choose a new password was mailed.";
+    PASSWORD_RESET = "identity.password.reset", Notice, "Somebody chose a new password with a link from a mail; all their sessions ended.";
+    USER_CREATED = "identity.user.created", Notice, "An administrator or the operator created an account for somebody.";
+    USER_DISABLED = "identity.user.disabled", Notice, "An account was disabled; its sessions ended.";
+    USER_ENABLED = "identity.user.enabled", Notice, "A disabled account may sign in again.";
+    ROLE_CHANGED = "identity.user.role_changed", Warning, "An account got another role.";
+    SIGNING_KEY_MADE = "identity.signing_key.made", Notice, "A key that signs access tokens was made and published.";
+    SIGNING_KEY_FORGOTTEN = "identity.signing_key.forgotten", Info, "A key that signed access tokens was forgotten: nothing it signed is still good.";
+}
