@@ -4,6 +4,7 @@
 //! from elsewhere), can be read without JavaScript and by screen readers, and costs kilobytes instead of megabytes.
 
 mod operation;
+mod prose;
 mod schema;
 #[cfg(test)]
 mod tests;

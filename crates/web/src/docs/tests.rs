@@ -11,7 +11,7 @@ fn document() -> OpenApi {
         "/api/v1/users/{id}": {
             "get": {
                 "tags": ["identity"], "operationId": "find_user", "summary": "Somebody's account.", "security": [{ "bearer": [] }],
-                "parameters": [{ "name": "id", "in": "path", "required": true, "schema": { "type": "string" }, "description": "<b>Who</b>" }],
+                "parameters": [{ "name": "id", "in": "path", "required": true, "schema": { "type": "string" }, "description": "<b>Who</b>,\nby `id`" }],
                 "responses": { "200": { "description": "The account", "content": { "application/json": { "schema": { "$ref": "#/components/schemas/User" } } } } }
             }
         },
@@ -50,7 +50,7 @@ async fn every_public_operation_is_explained() {
         assert!(html.contains(part), "{part} is missing");
     }
     assert!(!html.contains("internal_repair"), "internal operations stay inside");
-    assert!(html.contains("&#60;b&#62;Who&#60;/b&#62;"), "what documents say is text");
+    assert!(html.contains("&lt;b&gt;Who&lt;/b&gt;, by <code>id</code>"), "what documents say is text, and `code`");
 }
 
 #[test]
