@@ -23,7 +23,7 @@ const FRESH: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_secs(2);
 /// The longest that a request waits to learn whether its cookie is good.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Cookies in memory at most.
+/// Cookies in memory at most, and access tokens.
 const CACHED: usize = 50_000;
 /// Sessions whose last use is waiting to be written, at most.
 const TOUCHED: usize = 50_000;
@@ -58,14 +58,27 @@ impl Authenticator for Port {
 
 impl Identity {
     async fn bearer(&self, token: &str) -> Result<Arc<Principal>, AuthError> {
+        let now = self.inner.kit.clock.now();
+        // A signature costs fifty times as much to check as this to look up. Only what was verified is kept.
+        let hash = hex::encode(self.inner.kit.secrets.keyed_hash("identity.access_token", token.as_bytes()));
+        match self.inner.tokens.find(&hash) {
+            Some(known) if now < known.expires_at => return self.unless_revoked(known),
+            Some(_) => self.inner.tokens.forget(&hash),
+            None => {}
+        }
         let kid = Issuer::key_id(token).ok_or(AuthError::Invalid)?;
         if self.inner.keys.load().verifier(&kid).is_none() {
             // Another replica may have made a key that we have not heard of.
             self.look_for_keys().await;
         }
         let keys = self.inner.keys.load();
-        let principal = self.inner.issuer.verify(&keys, token, self.inner.kit.clock.now()).ok_or(AuthError::Invalid)?;
-        if self.inner.revoked.is_revoked(&principal) { Err(AuthError::Revoked) } else { Ok(Arc::new(principal)) }
+        let principal = self.inner.issuer.verify(&keys, token, now).map(Arc::new).ok_or(AuthError::Invalid)?;
+        self.inner.tokens.keep(hash, principal.clone());
+        self.unless_revoked(principal)
+    }
+
+    fn unless_revoked(&self, principal: Arc<Principal>) -> Result<Arc<Principal>, AuthError> {
+        if self.inner.revoked.is_revoked(&principal) { Err(AuthError::Revoked) } else { Ok(principal) }
     }
 
     async fn cookie(&self, value: &str) -> Result<Arc<Principal>, AuthError> {
@@ -140,19 +153,25 @@ pub(super) struct Known {
 }
 
 /// Two generations: when the young one is full, the old one goes. What is used stays.
-#[derive(Debug, Default)]
-pub(super) struct CookieCache(Mutex<Generations>);
+#[derive(Debug)]
+pub(super) struct Cache<V>(Mutex<Generations<V>>);
 
-type Kept = HashMap<String, Known, ahash::RandomState>;
+type Kept<V> = HashMap<String, V, ahash::RandomState>;
 
-#[derive(Debug, Default)]
-struct Generations {
-    young: Kept,
-    old: Kept,
+#[derive(Debug)]
+struct Generations<V> {
+    young: Kept<V>,
+    old: Kept<V>,
 }
 
-impl CookieCache {
-    fn find(&self, hash: &str) -> Option<Known> {
+impl<V> Default for Cache<V> {
+    fn default() -> Self {
+        Self(Mutex::new(Generations { young: Kept::default(), old: Kept::default() }))
+    }
+}
+
+impl<V: Clone> Cache<V> {
+    fn find(&self, hash: &str) -> Option<V> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = kept.young.get(hash) {
             return Some(known.clone());
@@ -162,7 +181,7 @@ impl CookieCache {
         Some(known)
     }
 
-    fn keep(&self, hash: String, known: Known) {
+    fn keep(&self, hash: String, known: V) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(hash, known);
     }
 
@@ -173,8 +192,8 @@ impl CookieCache {
     }
 }
 
-impl Generations {
-    fn insert(&mut self, hash: String, known: Known) {
+impl<V> Generations<V> {
+    fn insert(&mut self, hash: String, known: V) {
         if self.young.len() >= CACHED / 2 {
             self.old = std::mem::take(&mut self.young);
         }
@@ -255,7 +274,7 @@ mod tests {
 
     #[test]
     fn the_cache_is_bounded_and_keeps_what_is_used() {
-        let cache = CookieCache::default();
+        let cache = Cache::default();
         cache.keep("used".to_owned(), known());
         for n in 0..2 * CACHED {
             cache.keep(n.to_string(), known());

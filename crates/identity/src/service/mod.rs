@@ -17,11 +17,11 @@ use arc_swap::ArcSwap;
 use baluarte_audit::{Action, Entry};
 use baluarte_component::{Component, Kit};
 use baluarte_db::{Batch, DbError, Tx};
-use baluarte_kernel::{Authenticator, Ctx, Entitlements, Secret, SessionId, Timestamp, UserId};
+use baluarte_kernel::{Authenticator, Ctx, Entitlements, Principal, Secret, SessionId, Timestamp, UserId};
 use tokio::sync::Semaphore;
 
 use self::{
-    authenticator::{CookieCache, DatabaseHealth, OncePerSecond, Port, Touched},
+    authenticator::{Cache, DatabaseHealth, Known, OncePerSecond, Port, Touched},
     refresh::Rotation,
 };
 use crate::{
@@ -54,7 +54,8 @@ struct Inner {
     /// Work that goes on after it was answered, so that the time an answer takes tells nothing.
     afterwards: Arc<Semaphore>,
     rotations: Batch<Rotation, bool>,
-    cookies: CookieCache,
+    cookies: Cache<Known>,
+    tokens: Cache<Arc<Principal>>,
     touched: Touched,
     database: DatabaseHealth,
     key_looks: OncePerSecond,
@@ -84,7 +85,8 @@ impl Identity {
             waiting: Semaphore::new(sign_in::WAITING),
             afterwards: Arc::new(Semaphore::new(AFTERWARDS)),
             rotations: refresh::rotations(kit.db.clone(), ROTATIONS),
-            cookies: CookieCache::default(),
+            cookies: Cache::default(),
+            tokens: Cache::default(),
             touched: Touched::default(),
             database: DatabaseHealth::default(),
             key_looks: OncePerSecond::default(),

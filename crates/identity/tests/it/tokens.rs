@@ -57,6 +57,20 @@ each_backend! {
         assert!(!app.is_signed_in(&client).await);
     }
 
+    async fn a_token_that_was_recalled_is_the_very_one_that_was_verified(test: TestDb) {
+        let app = App::start(test).await;
+        app.user("zoe@example.com").await;
+        let (client, _) = app.sign_in("zoe@example.com").await;
+        for _ in 0..2 {
+            assert!(app.is_signed_in(&client).await);
+        }
+        let token = client.bearer.unwrap();
+        let (signed, signature) = token.rsplit_once('.').unwrap();
+        let other = if signature.starts_with('A') { "B" } else { "A" };
+        assert!(!app.is_signed_in(&home().with_bearer(&format!("{signed}.{other}{}", &signature[1..]))).await);
+        assert!(!app.is_signed_in(&home().with_bearer(&token[..token.len() - 1])).await);
+    }
+
     async fn an_upstream_identity_is_for_one_upstream_and_opens_no_door_of_ours(test: TestDb) {
         let app = App::start(test).await;
         app.user("zoe@example.com").await;
