@@ -21,9 +21,9 @@ use crate::IdentityConfig;
 const QUEUE: usize = 256;
 /// Longer than this nobody waits for a page; whoever does is told to come back instead.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
-/// The lowest. Whoever is interrupted by a hash waits for a tick of the scheduler, four milliseconds; on a core that traffic
-/// wants whole, that happens often enough at 15 to be the 99th percentile of everybody's requests, and not at 19
-/// (`bench/README.md`). Where cores have any time to spare it makes no difference to whoever signs in.
+/// The lowest. Whoever is interrupted by a hash waits for a tick of the scheduler, four milliseconds: on a core that traffic
+/// wants whole, the lower the priority the seldomer that happens (`bench/README.md`). `SCHED_IDLE` would starve sign-ins there;
+/// where cores have any time to spare it makes no difference to whoever signs in.
 #[cfg(target_os = "linux")]
 const NICE: i32 = 19;
 /// A thread without work for so long gives its memory back.
