@@ -1,6 +1,6 @@
 //! What people do with their own account, and whom they can reach.
 
-use baluarte_kernel::{Ctx, Page, PageQuery, Secret};
+use baluarte_kernel::{Ctx, Event, Page, PageQuery, Secret};
 
 use super::Identity;
 use crate::{
@@ -37,6 +37,7 @@ impl Identity {
         let revoked = self.revoke(&tx, Subject::User(id), Revocation::EVERY, ctx.now()).await?;
         self.record_user(ctx, &tx, &actions::USER_DELETED, id);
         self.inner.kit.audit.erase_person(ctx, &tx, id);
+        self.publish(ctx, &tx, Event::UserDeleted { user_id: id }).await?;
         tx.commit().await?;
         self.announce(vec![revoked]);
         tracing::info!(target: "identity", user_id = %id, "deleted the account");

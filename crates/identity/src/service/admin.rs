@@ -1,9 +1,13 @@
 //! What administrators and the operator do with other people's accounts.
 
 use baluarte_audit::{Entry, Shown};
-use baluarte_kernel::{Ctx, Page, PageQuery, Secret, UserKind};
+use baluarte_kernel::{Ctx, Event, Page, PageQuery, Secret, UserKind};
 
-use super::{Identity, registration::taken, sessions::valid};
+use super::{
+    Identity,
+    registration::{registered, taken},
+    sessions::valid,
+};
 use crate::{
     CreatedAccount, Email, IdentityError, NewAccount, Role, User, UserFilter, UserId, actions, password,
     revocations::Subject,
@@ -64,6 +68,7 @@ impl Identity {
         };
         let entry = Entry::new(&actions::USER_CREATED, "user").of(account.user.id).detail("role", Shown(account.user.role.as_str()));
         self.inner.kit.audit.record(ctx, &tx, entry.personal("email", Shown(account.user.email.as_str())));
+        self.publish(ctx, &tx, registered(&account.user)).await?;
         tx.commit().await?;
         tracing::info!(target: "identity", user_id = %account.user.id, role = %account.user.role, "created an account");
         Ok(CreatedAccount { user: account.user, set_password_url })
@@ -110,6 +115,12 @@ impl Identity {
         };
         let revoked = self.revoke(&tx, Subject::User(id), account.epoch, now).await?;
         self.inner.kit.audit.record(ctx, &tx, entry.of(id));
+        let event = match change {
+            Change::Disable => Event::UserDisabled { user_id: id },
+            Change::Enable => Event::UserEnabled { user_id: id },
+            Change::Role(role) => Event::RoleChanged { user_id: id, role: role.to_string() },
+        };
+        self.publish(ctx, &tx, event).await?;
         tx.commit().await?;
         self.announce(vec![revoked]);
         let disabled = account.user.disabled_at.is_some();
@@ -126,6 +137,7 @@ impl Identity {
         let ended = store::sessions::delete_sessions(&tx, id, None).await?;
         let revoked = self.revoke_sessions(&tx, &ended, now).await?;
         self.inner.kit.audit.record(ctx, &tx, Entry::new(&actions::SESSIONS_ENDED, "user").of(id).detail("sessions", ended.len()));
+        self.publish(ctx, &tx, Event::SessionsRevoked { user_id: id }).await?;
         tx.commit().await?;
         self.announce(revoked);
         tracing::info!(target: "identity", user_id = %id, ended = ended.len(), "ended all sessions");

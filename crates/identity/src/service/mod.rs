@@ -17,7 +17,7 @@ use arc_swap::ArcSwap;
 use baluarte_audit::{Action, Entry};
 use baluarte_component::{Component, Kit};
 use baluarte_db::{Batch, DbError, Tx};
-use baluarte_kernel::{Authenticator, Ctx, Entitlements, Principal, Secret, SessionId, Timestamp, UserId};
+use baluarte_kernel::{Authenticator, Ctx, Entitlements, Event, Principal, Secret, SessionId, Timestamp, UserId};
 use tokio::sync::Semaphore;
 
 use self::{
@@ -178,6 +178,11 @@ impl Identity {
             revocations.push(self.revoke(tx, Subject::Session(*id), Revocation::EVERY, now).await?);
         }
         Ok(revocations)
+    }
+
+    /// Whoever wants to hear of it does, after the caller's commit.
+    async fn publish(&self, ctx: &Ctx, tx: &Tx, event: Event) -> Result<(), DbError> {
+        self.inner.kit.jobs.publish(ctx, tx, event).await.map(drop)
     }
 
     /// Writes down that what somebody carries from before `epoch` is void.

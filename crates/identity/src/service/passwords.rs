@@ -2,7 +2,7 @@
 
 use baluarte_audit::Entry;
 use baluarte_db::Tx;
-use baluarte_kernel::{Ctx, Secret, Timestamp};
+use baluarte_kernel::{Ctx, Event, Secret, Timestamp};
 
 use super::Identity;
 use crate::{
@@ -88,6 +88,8 @@ impl Identity {
         let revoked = self.revoke_sessions(&tx, &ended, now).await?;
         let entry = Entry::new(&actions::PASSWORD_RESET, "user").of(link.user_id).detail("sessions", ended.len());
         self.inner.kit.audit.record(ctx, &tx, entry.by(link.user_id, None, account.user.email.as_str()));
+        self.publish(ctx, &tx, Event::PasswordChanged { user_id: link.user_id }).await?;
+        self.publish(ctx, &tx, Event::SessionsRevoked { user_id: link.user_id }).await?;
         tx.commit().await?;
         self.announce(revoked);
         tracing::info!(target: "identity", user_id = %link.user_id, "chose a new password by link");
@@ -123,6 +125,7 @@ impl Identity {
         self.inner.kit.notify.send(ctx, &tx, self.inner.mails.password_changed(&account.user, ctx.client_ip(), now)).await?;
         let revoked = self.revoke_sessions(&tx, &ended, now).await?;
         self.inner.kit.audit.record(ctx, &tx, Entry::new(&actions::PASSWORD_CHANGED, "user").of(id).detail("sessions", ended.len()));
+        self.publish(ctx, &tx, Event::PasswordChanged { user_id: id }).await?;
         tx.commit().await?;
         self.announce(revoked);
         tracing::info!(target: "identity", user_id = %id, ended = ended.len(), "changed the password");

@@ -2,7 +2,7 @@
 
 use baluarte_audit::{Entry, Shown};
 use baluarte_db::{DbError, Tx};
-use baluarte_kernel::{Ctx, Locale, Secret, Timestamp};
+use baluarte_kernel::{Ctx, Event, Locale, Secret, Timestamp};
 use baluarte_notify::Message;
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +55,7 @@ impl Identity {
         let tx = self.inner.kit.db.begin().await?;
         let account = insert(&tx, new, ctx.now()).await.map_err(taken)?;
         self.record_registration(ctx, &tx, &account, false);
+        self.publish(ctx, &tx, registered(&account.user)).await?;
         tx.commit().await?;
         tracing::info!(target: "identity", user_id = %account.user.id, "registered");
         Ok(account.user)
@@ -96,6 +97,7 @@ impl Identity {
                 Some(account) => (account, true),
                 None => match insert(&tx, &new, now).await {
                     Ok(account) => {
+                        self.publish(ctx, &tx, registered(&account.user)).await?;
                         tracing::info!(target: "identity", user_id = %account.user.id, "registered, to be confirmed");
                         (account, false)
                     }
@@ -151,6 +153,8 @@ impl Identity {
         }
         store::links::void_links(&tx, link.user_id, Purpose::VerifyEmail).await?;
         self.record_user(ctx, &tx, &actions::EMAIL_VERIFIED, link.user_id);
+        let email = store::users::find_user(&tx, link.user_id).await?.ok_or(IdentityError::LinkInvalid)?.user.email.to_string();
+        self.publish(ctx, &tx, Event::UserVerified { user_id: link.user_id, email }).await?;
         tx.commit().await?;
         tracing::info!(target: "identity", user_id = %link.user_id, "confirmed the address");
         Ok(())
@@ -217,6 +221,10 @@ impl Identity {
         let key = throttle::mail_key(&self.inner.kit.secrets, kind, address.as_str());
         Ok(store::throttles::count_in_window(tx, &key, now.plus(HOUR), now).await? <= MAILS_PER_HOUR)
     }
+}
+
+pub(super) fn registered(user: &User) -> Event {
+    Event::UserRegistered { user_id: user.id, email: user.email.to_string(), name: user.name.to_string() }
 }
 
 async fn insert(tx: &Tx, new: &Waiting, now: Timestamp) -> Result<Account, DbError> {

@@ -11,8 +11,8 @@ use baluarte_backplane::Backplane;
 use baluarte_component::{Kit, Tasks};
 use baluarte_db::{Db, sea_orm::ConnectionTrait as _, sql};
 use baluarte_identity::{Granted, Identity, IdentityConfig, NewAccount, Role, SessionKind, SignIn, User};
-use baluarte_jobs::{Jobs, JobsConfig};
-use baluarte_kernel::{Actor, Clock, Credential, Ctx, FreeForAll, Locale, RequestMeta, Scheme, Secret, SessionId};
+use baluarte_jobs::{Failure, Job, Jobs, JobsConfig, Run, Subscription};
+use baluarte_kernel::{Actor, Clock, Credential, Ctx, FreeForAll, Locale, Published, RequestMeta, Scheme, Secret, SessionId};
 use baluarte_limits::{Limits, LimitsConfig};
 use baluarte_notify::{Notify, NotifyConfig};
 use baluarte_outbound::{Outbound, Policy};
@@ -58,6 +58,19 @@ impl Client {
     }
 }
 
+/// What is published becomes jobs that nobody does, so that tests can read it.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+struct Hear(Published);
+
+impl Job for Hear {
+    const KIND: &'static str = "test.hear";
+    type Deps = ();
+    async fn run(self, _: Run, (): ()) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
 /// Somebody in the office.
 pub(crate) fn home() -> Client {
     Client::at("203.0.113.7")
@@ -85,6 +98,14 @@ impl Reply {
 }
 
 impl App {
+    /// Names of the events that were published, in order.
+    pub(crate) async fn events(&self) -> Vec<String> {
+        let statement = sql(self.db().read(), "SELECT payload FROM jobs WHERE kind = 'test.hear' ORDER BY id", []);
+        let rows = self.db().read().query_all_raw(statement).await.unwrap();
+        let name = |text: String| serde_json::from_str::<Published>(&text).unwrap().event.name().to_owned();
+        rows.iter().map(|row| name(row.try_get("", "payload").unwrap())).collect()
+    }
+
     pub(crate) async fn start(test: TestDb) -> Self {
         Self::with(test, |_| {}).await
     }
@@ -127,7 +148,14 @@ impl App {
         let notify = NotifyConfig { dev_outbox: Some(true), ..NotifyConfig::default() };
         let kit = Kit {
             audit: Audit::start(&AuditConfig::default(), Parts::new(&db, &secrets, &clock)).await.unwrap(),
-            jobs: Jobs::new(&JobsConfig::default(), db.clone(), backplane.clone(), secrets.clone(), clock.clone(), []),
+            jobs: Jobs::new(
+                &JobsConfig::default(),
+                db.clone(),
+                backplane.clone(),
+                secrets.clone(),
+                clock.clone(),
+                [Subscription::of::<Hear>(&[])],
+            ),
             notify: Notify::new(&notify, db.clone(), secrets.clone()).unwrap(),
             limits: Limits::new(&limits, backplane.clone(), &[7; 32]),
             db,

@@ -5,6 +5,7 @@
 mod accounts;
 mod administration;
 mod app;
+mod events;
 mod leaks;
 mod outage;
 mod pages;
