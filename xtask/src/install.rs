@@ -21,7 +21,7 @@ const PROGRAMS: &[(&str, &str)] = &[
 const PYTHON_PACKAGES: &str = "xtask/requirements.txt";
 
 /// Folders with a `package-lock.json`.
-const NODE_FOLDERS: &[&str] = &["e2e", "examples/node"];
+const NODE_FOLDERS: &[&str] = &["e2e", "examples/node", "examples/webhooks-node"];
 
 /// Everything `cargo xtask test` needs but the database and Redis servers.
 pub(crate) fn for_tests() -> Result<()> {

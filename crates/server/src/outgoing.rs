@@ -3,14 +3,15 @@
 use anyhow::Context as _;
 use baluarte_component::{Component, Kit};
 use baluarte_jobs::http_job::{Courier, Endpoints, HttpJobs, Parts};
+use baluarte_secrets::Secrets;
 use baluarte_webhooks::Webhooks;
 
 use crate::config::Config;
 
 /// Whom jobs and webhooks may call, and with which secrets they sign.
-pub(crate) fn endpoints(kit: &Kit, config: &Config) -> Endpoints {
+pub(crate) fn endpoints(secrets: Secrets, config: &Config) -> Endpoints {
     let upstreams = config.gateway.upstreams.iter().map(|(name, upstream)| (name.clone(), upstream.servers.clone())).collect();
-    Endpoints::new(&config.jobs.endpoints, &upstreams, kit.secrets.clone())
+    Endpoints::new(&config.jobs.endpoints, &upstreams, secrets)
 }
 
 /// Both, as components. Call it on the control runtime.
@@ -23,7 +24,7 @@ pub(crate) fn components(kit: &Kit, config: &Config) -> anyhow::Result<[Componen
         jobs: kit.jobs.clone(),
         db: kit.db.clone(),
         audit: kit.audit.clone(),
-        endpoints: endpoints(kit, config),
+        endpoints: endpoints(kit.secrets.clone(), config),
         courier,
         schedules: config.jobs.schedules.clone(),
     });

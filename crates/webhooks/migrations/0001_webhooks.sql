@@ -36,6 +36,8 @@ CREATE TABLE webhook_deliveries (
     endpoint_id TEXT NOT NULL REFERENCES webhook_endpoints (id) ON DELETE CASCADE,
     event_id TEXT NOT NULL REFERENCES webhook_events (id) ON DELETE CASCADE,
     state TEXT NOT NULL,
+    -- How often it was started again: a job of an earlier start makes no further call.
+    generation BIGINT NOT NULL,
     -- The job that makes the calls, or made them last.
     job_id TEXT,
     attempts BIGINT NOT NULL,

@@ -51,6 +51,8 @@ impl Job for FanOut {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Deliver {
     pub(crate) delivery: DeliveryId,
+    /// Which start of it.
+    pub(crate) generation: i64,
 }
 
 impl Job for Deliver {
@@ -60,7 +62,7 @@ impl Job for Deliver {
     type Deps = Webhooks;
 
     async fn run(self, run: Run, webhooks: Webhooks) -> Result<(), Failure> {
-        webhooks.deliver(&run, self.delivery).await
+        webhooks.deliver(&run, self).await
     }
 }
 
@@ -110,7 +112,8 @@ impl Webhooks {
         let (now, id, name) = (ctx.now(), published.id.to_string(), published.event.name());
         let tx = self.inner.db.begin().await?;
         let mut wanted = store::endpoints::list_endpoints(&tx).await?;
-        wanted.retain(|endpoint| endpoint.enabled && endpoint.events.covers(name));
+        // What happened before somebody registered is not theirs, however late this job runs.
+        wanted.retain(|endpoint| endpoint.enabled && endpoint.events.covers(name) && endpoint.created_at <= published.timestamp);
         if wanted.is_empty() {
             return Ok(());
         }
@@ -118,18 +121,18 @@ impl Webhooks {
         for endpoint in wanted {
             let delivery = DeliveryId::generate();
             if store::deliveries::insert_delivery(&tx, delivery, endpoint.id, &id, now).await? {
-                enqueue_delivery(&self.inner.jobs, ctx, &tx, Deliver { delivery }, self.options(endpoint.id, delivery)).await?;
+                enqueue_delivery(&self.inner.jobs, ctx, &tx, Deliver { delivery, generation: 0 }, self.options(endpoint.id)).await?;
             }
         }
         tx.commit().await
     }
 
-    async fn deliver(&self, run: &Run, id: DeliveryId) -> Result<(), Failure> {
+    async fn deliver(&self, run: &Run, deliver: Deliver) -> Result<(), Failure> {
         let read = self.inner.db.read();
         // Deleted with its endpoint, or too old.
-        let Some((delivery, body)) = store::deliveries::find_delivery(read, id).await? else { return Ok(()) };
+        let Some((delivery, body)) = store::deliveries::find_delivery(read, deliver.delivery).await? else { return Ok(()) };
         let Some(endpoint) = store::endpoints::find_endpoint(read, delivery.endpoint_id).await? else { return Ok(()) };
-        if delivery.state != DeliveryState::Waiting {
+        if delivery.state != DeliveryState::Waiting || delivery.generation != deliver.generation {
             return Ok(());
         }
         if !endpoint.enabled && delivery.event != TEST_EVENT {
@@ -203,7 +206,7 @@ impl Webhooks {
             }
         };
         let outcome = Outcome { state, called: true, status: report.status, error: error.as_deref() };
-        store::deliveries::keep(&tx, delivery.id, &outcome, now).await?;
+        store::deliveries::keep(&tx, delivery, &outcome, now).await?;
         if let Some(reason) = disabled {
             let entry =
                 Entry::new(&actions::ENDPOINT_DISABLED, "endpoint").of(id).severity(Severity::Warning).detail("reason", reason.as_str());
@@ -223,7 +226,7 @@ impl Webhooks {
     async fn end(&self, ctx: &Ctx, delivery: &Delivery, why: &str) -> Result<(), DbError> {
         let tx = self.inner.db.begin().await?;
         let outcome = Outcome { state: DeliveryState::Failed, called: false, status: None, error: Some(why) };
-        store::deliveries::keep(&tx, delivery.id, &outcome, ctx.now()).await?;
+        store::deliveries::keep(&tx, delivery, &outcome, ctx.now()).await?;
         tx.commit().await?;
         self.count(DeliveryState::Failed);
         Ok(())

@@ -153,6 +153,8 @@ pub struct Delivery {
     pub event_id: String,
     pub event: String,
     pub state: DeliveryState,
+    /// How often it was started again.
+    pub generation: i64,
     pub job_id: Option<JobId>,
     pub attempts: i64,
     /// Of the last answer.

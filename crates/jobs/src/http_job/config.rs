@@ -23,7 +23,7 @@ pub struct EndpointConfig {
     /// Only paths that begin so may be called.
     pub path: String,
     /// Secrets that requests are signed with (Standard Webhooks): `whsec_…`, `env:NAME` or `file:PATH`. Two while one is exchanged,
-    /// the new one first. None: one is derived from SECRET_KEY, and `baluarte jobs secret NAME` prints it.
+    /// the new one first. None: one is derived from SECRET_KEY, and `baluarte secret signing NAME` prints it.
     pub secrets: Vec<Secret>,
     /// How long a call may take.
     pub timeout: Period,
@@ -166,7 +166,7 @@ impl EndpointConfig {
         }
         for (n, secret) in self.secrets.iter().enumerate() {
             if let Err(bad) = secret.expose().parse::<SigningKey>() {
-                findings.add(format!("{key}.secrets[{n}]"), format!("{bad}; `baluarte jobs secret --generate` makes one"));
+                findings.add(format!("{key}.secrets[{n}]"), format!("{bad}; `baluarte secret generate --webhook` makes one"));
             }
         }
         if self.secrets.len() > 3 {

@@ -74,7 +74,7 @@ enum Command {
     /// Print generated documentation
     #[command(subcommand)]
     Docs(shell::Docs),
-    /// Make secrets
+    /// Make secrets, or say which one our calls are signed with
     #[command(subcommand)]
     Secret(shell::SecretCommand),
     /// Print shell completions
@@ -156,7 +156,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Init(init) => init.run(),
         Command::Openapi(command) => command.run(),
         Command::Docs(command) => command.run(&Cli::command()),
-        Command::Secret(command) => command.run(),
+        Command::Secret(command) => command.run(global),
         Command::Completions(completions) => completions.run(Cli::command()),
         Command::Man(man) => man.run(Cli::command()),
     }

@@ -2,22 +2,42 @@
 
 use std::{fmt::Write as _, path::PathBuf};
 
+use baluarte_outbound::SigningKey;
 use clap::{Args, Command, Subcommand};
 use clap_complete::Shell;
 
-use super::{Failure, print};
-use crate::{app, components, private::random_secret, serve};
+use super::{Failure, Global, print};
+use crate::{app, components, outgoing, private::random_secret, serve, start};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SecretCommand {
     /// One strong random secret: 48 bytes from the system, as text
-    Generate,
+    Generate {
+        /// In the form that webhooks are signed with: whsec_…
+        #[arg(long)]
+        webhook: bool,
+    },
+    /// Print the secret that calls of HTTP jobs to a receiver are signed with
+    Signing {
+        /// The name of one of [jobs.endpoints], or an address
+        receiver: String,
+    },
 }
 
 impl SecretCommand {
-    pub(super) fn run(self) -> Result<(), Failure> {
+    pub(super) fn run(self, global: &Global) -> Result<(), Failure> {
         match self {
-            Self::Generate => print(&format!("{}\n", random_secret())),
+            Self::Generate { webhook: false } => print(&format!("{}\n", random_secret())),
+            Self::Generate { webhook: true } => {
+                let key = SigningKey::from_bytes(&rand::random::<[u8; 32]>()).map_err(Failure::failed)?;
+                print(&format!("{}\n", key.to_secret().expose()))
+            }
+            Self::Signing { receiver } => {
+                let config = global.load()?.config;
+                let secrets = start::secrets(&config).map_err(Failure::chain)?;
+                let key = outgoing::endpoints(secrets, &config).signing_key(&receiver).map_err(Failure::failed)?;
+                print(&format!("{}\n", key.to_secret().expose()))
+            }
         }
     }
 }

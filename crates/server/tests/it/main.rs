@@ -9,6 +9,7 @@ mod forward_auth;
 mod generated;
 mod health;
 mod operations;
+mod outgoing;
 mod outside;
 mod own_surface;
 mod production;

@@ -41,7 +41,20 @@ pub(super) struct DeliveryView {
 
 impl From<Delivery> for DeliveryView {
     fn from(delivery: Delivery) -> Self {
-        let Delivery { id, endpoint_id: _, event_id, event, state, job_id, attempts, status, error, created_at, finished_at } = delivery;
+        let Delivery {
+            id,
+            endpoint_id: _,
+            event_id,
+            event,
+            state,
+            generation: _,
+            job_id,
+            attempts,
+            status,
+            error,
+            created_at,
+            finished_at,
+        } = delivery;
         Self { id, event_id, event, state: state.as_str(), job_id, attempts, status, error, created_at, finished_at }
     }
 }

@@ -62,8 +62,8 @@ impl Webhooks {
             return Err(WebhooksError::EndpointNotFound);
         }
         // Somebody is looking at it.
-        let options = Options { max_attempts: Some(1), ..self.options(endpoint, id) };
-        enqueue_delivery(&self.inner.jobs, ctx, &tx, Deliver { delivery: id }, options).await?;
+        let options = Options { max_attempts: Some(1), ..self.options(endpoint) };
+        enqueue_delivery(&self.inner.jobs, ctx, &tx, Deliver { delivery: id, generation: 0 }, options).await?;
         let (delivery, _) = store::deliveries::find_delivery(&tx, id).await?.ok_or(WebhooksError::DeliveryNotFound)?;
         self.inner.audit.record(ctx, &tx, Entry::new(&actions::TEST_SENT, "endpoint").of(endpoint));
         tx.commit().await?;
@@ -105,19 +105,14 @@ impl Webhooks {
         Ok(())
     }
 
-    /// In the caller's transaction. While its job waits or runs there is no second one.
+    /// In the caller's transaction. A job that makes calls for it already makes no further one.
     pub(crate) async fn replay(&self, ctx: &Ctx, tx: &baluarte_db::Tx, endpoint: EndpointId, id: DeliveryId) -> Result<(), WebhooksError> {
-        store::deliveries::reopen(tx, id).await?;
-        enqueue_delivery(&self.inner.jobs, ctx, tx, Deliver { delivery: id }, self.options(endpoint, id)).await?;
+        let generation = store::deliveries::reopen(tx, id).await?;
+        enqueue_delivery(&self.inner.jobs, ctx, tx, Deliver { delivery: id, generation }, self.options(endpoint)).await?;
         Ok(())
     }
 
-    pub(crate) fn options(&self, endpoint: EndpointId, id: DeliveryId) -> Options {
-        Options {
-            unique_key: Some(id.to_string()),
-            tags: vec![format!("endpoint:{endpoint}")],
-            max_attempts: Some(self.inner.config.max_attempts),
-            ..Options::default()
-        }
+    pub(crate) fn options(&self, endpoint: EndpointId) -> Options {
+        Options { tags: vec![format!("endpoint:{endpoint}")], max_attempts: Some(self.inner.config.max_attempts), ..Options::default() }
     }
 }

@@ -17,8 +17,8 @@ pub(crate) async fn insert_event(tx: &Tx, id: &str, name: &str, body: &str, now:
     Ok(())
 }
 
-const INSERT: &str = "INSERT INTO webhook_deliveries (id, endpoint_id, event_id, state, attempts, created_at)
-    SELECT $1, $2, $3, 'waiting', 0, $4 WHERE EXISTS (SELECT 1 FROM webhook_endpoints WHERE id = $2)
+const INSERT: &str = "INSERT INTO webhook_deliveries (id, endpoint_id, event_id, state, generation, attempts, created_at)
+    SELECT $1, $2, $3, 'waiting', 0, 0, $4 WHERE EXISTS (SELECT 1 FROM webhook_endpoints WHERE id = $2)
     ON CONFLICT (endpoint_id, event_id) DO NOTHING";
 
 /// False: this endpoint has the event already, or has just been deleted.
@@ -34,7 +34,7 @@ pub(crate) async fn set_job(tx: &Tx, id: DeliveryId, job: JobId) -> Result<(), D
 }
 
 const COLUMNS: &str =
-    "d.id, d.endpoint_id, d.event_id, e.type, d.state, d.job_id, d.attempts, d.status, d.error, d.created_at, d.finished_at";
+    "d.id, d.endpoint_id, d.event_id, e.type, d.state, d.generation, d.job_id, d.attempts, d.status, d.error, d.created_at, d.finished_at";
 
 /// With what is sent.
 pub(crate) async fn find_delivery(conn: &impl ConnectionTrait, id: DeliveryId) -> Result<Option<(Delivery, String)>, DbError> {
@@ -78,10 +78,13 @@ pub(crate) async fn list_deliveries(
     conn.query_all_raw(sql(conn, &text, values)).await?.iter().map(delivery).collect()
 }
 
-const REOPEN: &str = "UPDATE webhook_deliveries SET state = 'waiting', finished_at = NULL, error = NULL WHERE id = $1";
+const REOPEN: &str = "UPDATE webhook_deliveries SET state = 'waiting', generation = generation + 1, finished_at = NULL, error = NULL
+    WHERE id = $1 RETURNING generation";
 
-pub(crate) async fn reopen(tx: &Tx, id: DeliveryId) -> Result<bool, DbError> {
-    Ok(tx.execute_raw(sql(tx, REOPEN, [id.to_string().into()])).await?.rows_affected() == 1)
+/// Starts it again; which start this is.
+pub(crate) async fn reopen(tx: &Tx, id: DeliveryId) -> Result<i64, DbError> {
+    let row = tx.query_one_raw(sql(tx, REOPEN, [id.to_string().into()])).await?.ok_or(DbError::NotFound)?;
+    get(&row, "generation")
 }
 
 /// What became of one call, or of all of them.
@@ -94,18 +97,20 @@ pub(crate) struct Outcome<'a> {
 }
 
 const KEEP: &str = "UPDATE webhook_deliveries SET state = $2, attempts = attempts + $3, status = CASE WHEN $3 = 1 THEN $4 ELSE status END,
-        error = $5, finished_at = $6 WHERE id = $1 AND state = 'waiting'";
+        error = $5, finished_at = $6 WHERE id = $1 AND state = 'waiting' AND generation = $7";
 
-/// Only for one that waits: a delivery that was made is made, whatever a second run of the same job says.
-pub(crate) async fn keep(tx: &Tx, id: DeliveryId, outcome: &Outcome<'_>, now: Timestamp) -> Result<(), DbError> {
+/// Only for one that waits: a delivery that was made is made, whatever a second run of the same job says; nor has the job of
+/// an earlier start a say.
+pub(crate) async fn keep(tx: &Tx, delivery: &Delivery, outcome: &Outcome<'_>, now: Timestamp) -> Result<(), DbError> {
     let finished = (outcome.state != DeliveryState::Waiting).then(|| now.micros());
-    let values: [Value; 6] = [
-        id.to_string().into(),
+    let values: [Value; 7] = [
+        delivery.id.to_string().into(),
         outcome.state.as_str().into(),
         i64::from(outcome.called).into(),
         outcome.status.map(i64::from).into(),
         outcome.error.map(ToOwned::to_owned).into(),
         finished.into(),
+        delivery.generation.into(),
     ];
     tx.execute_raw(sql(tx, KEEP, values)).await?;
     Ok(())
@@ -129,6 +134,7 @@ fn delivery(row: &QueryResult) -> Result<Delivery, DbError> {
         event_id: id("event_id")?,
         event: get(row, "type")?,
         state: id("state")?.parse().map_err(|_| corrupt("webhook_deliveries.state"))?,
+        generation: get(row, "generation")?,
         job_id: job.and_then(|job| job.parse().ok()),
         attempts: get(row, "attempts")?,
         status: get(row, "status")?,

@@ -42,6 +42,16 @@ each_backend! {
         assert!(site.endpoint(all).await.last_success_at.is_some());
     }
 
+    async fn what_happened_before_an_endpoint_was_registered_is_not_sent_there(test: TestDb) {
+        let app = Receiver::start().await;
+        let site = Site::new(&test, &app).await;
+        site.publish().await;
+        site.clock.advance(HOUR);
+        let (id, _) = site.register(&app, &[]).await;
+        assert_eq!(site.work().await, ["webhooks.fan_out"]);
+        assert!(site.deliveries(id).await.is_empty());
+    }
+
     async fn the_same_event_is_written_down_once_however_often_its_job_runs(test: TestDb) {
         let app = Receiver::start().await;
         let site = Site::new(&test, &app).await;
