@@ -26,7 +26,7 @@ pub enum BodyError {
     #[error("the client went away or broke the protocol")]
     Client(#[source] hyper::Error),
     #[error("the upstream went away or broke the protocol")]
-    Upstream(#[source] hyper::Error),
+    Upstream(#[source] io::Error),
     #[error(transparent)]
     Other(#[from] Box<dyn std::error::Error + Send + Sync>),
 }
@@ -131,7 +131,7 @@ pub enum ResponseBody {
     Empty,
     Full(Bytes),
     /// From an upstream, over a connection of this core's pool.
-    Upstream(UpstreamBody),
+    Upstream(Box<UpstreamBody>),
     /// From the app on the control runtime, or a file being read.
     Boxed(Pin<Box<dyn Body<Data = Bytes, Error = BodyError>>>),
 }
@@ -148,7 +148,7 @@ impl Body for ResponseBody {
                 *this = Self::Empty;
                 Poll::Ready(if bytes.is_empty() { None } else { Some(Ok(Frame::data(bytes))) })
             }
-            Self::Upstream(body) => Pin::new(body).poll_frame(cx),
+            Self::Upstream(body) => Pin::new(&mut **body).poll_frame(cx),
             Self::Boxed(body) => body.as_mut().poll_frame(cx),
         }
     }

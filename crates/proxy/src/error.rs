@@ -21,7 +21,7 @@ pub enum ProxyError {
     Broken {
         server: String,
         #[source]
-        source: hyper::Error,
+        source: io::Error,
     },
     /// What the server sent is not HTTP, or contradicts itself.
     #[error("{server} sent an invalid answer: {why}")]

@@ -6,7 +6,7 @@ use std::{
 };
 
 use baluarte_kernel::Scheme;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header, uri::PathAndQuery};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version, header, uri::PathAndQuery};
 use http_body::Body;
 use hyper::upgrade::OnUpgrade;
 
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// About as many headers are added on the way, in either direction.
-const ADDED: usize = 10;
+pub(crate) const ADDED: usize = 10;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -95,39 +95,6 @@ pub fn prepare(request: &mut Request<RequestBody>, origin: &Origin<'_>, is_priva
     Prepared { upgrade }
 }
 
-/// Why an answer's head contradicts itself; `None`: it does not.
-pub(crate) fn contradiction<B>(answer: &Response<B>, upgrade_asked: bool) -> Option<&'static str> {
-    if answer.status() == StatusCode::SWITCHING_PROTOCOLS && !upgrade_asked {
-        return Some("101 although no upgrade was asked for");
-    }
-    let mut lengths = answer.headers().get_all(header::CONTENT_LENGTH).iter();
-    let length = lengths.next();
-    if lengths.next().is_some() || length.is_some_and(|value| value.as_bytes().contains(&b',')) {
-        return Some("more than one Content-Length");
-    }
-    let mut codings = answer.headers().get_all(header::TRANSFER_ENCODING).iter();
-    if let Some(coding) = codings.next() {
-        if length.is_some() {
-            return Some("both Content-Length and Transfer-Encoding");
-        }
-        if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
-            return Some("an unknown Transfer-Encoding");
-        }
-    }
-    None
-}
-
-/// Takes off what concerns the upstream's connection only.
-pub(crate) fn clean_answer<B>(answer: &mut Response<B>) {
-    answer.headers_mut().reserve(ADDED);
-    clean(answer.headers_mut(), |_| false);
-    if answer.status() == StatusCode::NO_CONTENT {
-        // RFC 9110, 8.6: there must be none, and some apps send one.
-        answer.headers_mut().remove(header::CONTENT_LENGTH);
-    }
-    *answer.version_mut() = Version::HTTP_11;
-}
-
 pub(crate) fn is_idempotent(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE | Method::TRACE)
 }
@@ -145,7 +112,7 @@ fn is_claim(name: &str, from_trusted_peer: bool) -> bool {
     }
 }
 
-fn is_hop_by_hop(name: &str) -> bool {
+pub(crate) fn is_hop_by_hop(name: &str) -> bool {
     matches!(
         name,
         "connection"
@@ -229,7 +196,7 @@ fn has_token(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
     })
 }
 
-fn tokens(value: &HeaderValue) -> impl Iterator<Item = &str> {
+pub(crate) fn tokens(value: &HeaderValue) -> impl Iterator<Item = &str> {
     value.to_str().unwrap_or_default().split(',').map(str::trim).filter(|token| !token.is_empty())
 }
 

@@ -2,13 +2,14 @@
 
 mod answer;
 mod body;
+mod buffers;
 mod connect;
 mod error;
 mod gate;
 mod headers;
 mod health;
 mod hold;
-mod outgoing;
+mod http1;
 mod pool;
 mod tls;
 mod tunnel;

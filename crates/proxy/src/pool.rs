@@ -1,42 +1,42 @@
 //! One core's connections to one upstream, and the exchange of one request for one answer.
 //!
-//! Lives on the core's single thread: no locks, nothing in it is `Send`. Each connection is driven by a task of its own, which
-//! notices a hang-up while the connection rests.
+//! Lives on the core's single thread: no locks, nothing in it is `Send`. Whoever waits for the answer drives the connection; while
+//! it rests nobody does, so whether it still stands is asked before it is used.
 
 use std::{
     cell::{Cell, RefCell},
+    future::poll_fn,
     io,
-    pin::{Pin, pin},
+    pin::Pin,
     rc::{Rc, Weak},
     sync::Arc,
-    task::Poll,
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
+use bytes::{Buf as _, Bytes};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body::Body;
-use hyper::{
-    body::Incoming,
-    client::conn::http1::{self, SendRequest},
-};
-use hyper_util::rt::TokioIo;
 use tokio::{
-    task::AbortHandle,
+    io::{AsyncRead as _, AsyncWrite as _, ReadBuf},
     time::{Instant, Sleep},
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     ProxyError, RequestBody, ResponseBody, Upstream,
-    answer::UpstreamBody,
-    connect::{self, Budgeted, HeadBudget},
+    answer::{Exchange, UpstreamBody},
+    buffers::Buffers,
+    connect::{self, Stream},
     headers::{self, Prepared},
-    outgoing::{Outgoing, Progress},
+    http1::{self, Answer, Framing, Parsed, Sending, Stopped},
     tunnel,
 };
 
 /// The head of an answer must fit in here, and so must it together with the interim answers (1xx) before it.
 const MAX_HEAD: usize = 128 * 1_024;
+/// How often resting connections are looked at, at least.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// One core's connections to an upstream. Cheap to clone. Make it inside the core's local runtime.
 #[derive(Clone)]
@@ -45,6 +45,7 @@ pub struct Pool(Rc<Inner>);
 struct Inner {
     upstream: Arc<Upstream>,
     servers: Vec<CoreServer>,
+    buffers: Buffers,
     /// Where the search for the least busy server begins, so that equals take turns.
     turn: Cell<usize>,
     stop: CancellationToken,
@@ -59,17 +60,18 @@ struct CoreServer {
 
 /// A connection. Dropping it closes it.
 pub(crate) struct Line {
-    sender: SendRequest<Outgoing>,
-    task: AbortHandle,
-    budget: HeadBudget,
+    pub(crate) stream: Stream,
     /// Moved on with every use instead of being made anew: moving a timer to later costs no lock.
     pub(crate) timer: Pin<Box<Sleep>>,
     idle_since: Instant,
 }
 
-impl Drop for Line {
-    fn drop(&mut self) {
-        self.task.abort();
+impl Line {
+    /// Nothing has come while it rested: neither a hang-up nor what nobody asked for. Asks the kernel only if there was an event.
+    fn stands(&mut self) -> bool {
+        let mut byte = [0];
+        let mut cx = Context::from_waker(Waker::noop());
+        Pin::new(&mut self.stream).poll_read(&mut cx, &mut ReadBuf::new(&mut byte)).is_pending()
     }
 }
 
@@ -83,10 +85,14 @@ impl Slot {
     /// The answer is complete: the connection may serve the next request.
     pub(crate) fn give_back(&self, mut line: Line) {
         let mut idle = self.pool.0.servers[self.server].idle.borrow_mut();
-        if !line.sender.is_closed() && idle.len() < self.pool.0.upstream.spec.max_idle {
+        if idle.len() < self.pool.0.upstream.spec.max_idle {
             line.idle_since = Instant::now();
             idle.push(line);
         }
+    }
+
+    pub(crate) fn buffers(&self) -> &Buffers {
+        &self.pool.0.buffers
     }
 }
 
@@ -98,17 +104,26 @@ impl Drop for Slot {
     }
 }
 
-/// What is needed to send the same request again.
-struct Spare {
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
+/// What is sent before a body, as often as it takes.
+struct Head<'a> {
+    method: &'a Method,
+    uri: &'a Uri,
+    headers: &'a HeaderMap,
+    /// The client asks for another protocol.
+    upgrade: bool,
+}
+
+/// An answer's head, and the connection over which the rest will come.
+struct Answered {
+    answer: Box<Answer>,
+    line: Line,
+    sending: Option<Box<Sending>>,
 }
 
 /// How one attempt failed.
 enum Failed {
-    /// The request is still whole: nothing of it was sent.
-    Unsent(Box<Request<Outgoing>>),
+    /// Nothing of the request was taken: its body, if it has one, is still whole.
+    Unsent(Option<Box<Sending>>),
     Sent(ProxyError),
 }
 
@@ -116,7 +131,7 @@ impl Pool {
     /// `stop` ends upgraded connections.
     pub fn new(upstream: Arc<Upstream>, stop: CancellationToken) -> Self {
         let servers = upstream.servers.iter().map(|_| CoreServer::default()).collect();
-        let pool = Self(Rc::new(Inner { upstream, servers, turn: Cell::new(0), stop }));
+        let pool = Self(Rc::new(Inner { upstream, servers, buffers: Buffers::new(), turn: Cell::new(0), stop }));
         tokio::task::spawn_local(age(Rc::downgrade(&pool.0)));
         pool
     }
@@ -150,24 +165,23 @@ impl Pool {
             // The client spoke HTTP/1.0; we speak HTTP/1.1, which is not valid without.
             request.headers_mut().insert(header::HOST, spec.servers[0].authority.clone());
         }
-        let no_body = request.body().is_end_stream();
-        let mut spare = (no_body && spec.retries > 0 && prepared.upgrade.is_none() && headers::is_idempotent(request.method()))
-            .then(|| Spare { method: request.method().clone(), uri: request.uri().clone(), headers: request.headers().clone() });
-        if spare.is_none() && !self.0.servers[slot.server].idle.borrow().is_empty() {
+        let (parts, body) = request.into_parts();
+        let head = Head { method: &parts.method, uri: &parts.uri, headers: &parts.headers, upgrade: prepared.upgrade.is_some() };
+        let no_body = body.is_end_stream();
+        let repeatable = no_body && !head.upgrade && headers::is_idempotent(head.method);
+        let mut sending = (!no_body).then(|| Box::new(Sending::new(head.method, head.uri, head.headers, body)));
+        if !repeatable && !self.0.servers[slot.server].idle.borrow().is_empty() {
             // What cannot be sent twice does not begin on a connection whose end has come and was not noticed yet: this lets
-            // the runtime look at its sockets, and the connections' tasks run.
+            // the runtime look at its sockets.
             tokio::task::yield_now().await;
         }
-        let progress = (!no_body).then(|| Rc::new(Progress::new()));
-        let head_only = request.method() == Method::HEAD;
-        let mut request = request.map(|body| Outgoing::new(body, progress.clone()));
 
         let mut tried = 0_u64;
         let mut repetitions = 0;
         let mut fresh = false;
         loop {
             let server = slot.server;
-            let resting = if fresh { None } else { self.take_idle(server).await };
+            let resting = if fresh { None } else { self.take_idle(server) };
             let reused = resting.is_some();
             let line = match resting {
                 Some(line) => line,
@@ -187,12 +201,12 @@ impl Pool {
                     }
                 },
             };
-            match self.exchange(server, line, request, progress.as_deref(), timeout).await {
-                Ok((answer, line)) => {
+            match self.exchange(server, line, &head, sending, timeout).await {
+                Ok(answered) => {
                     self.0.upstream.succeeded(server);
-                    return self.hand_over(answer, line, slot, prepared, progress, head_only);
+                    return self.hand_over(answered, slot, prepared);
                 }
-                Err(Failed::Unsent(back)) if reused => request = *back,
+                Err(Failed::Unsent(back)) if reused => sending = back,
                 Err(Failed::Unsent(_)) => {
                     self.0.upstream.failed(server);
                     return Err(self.unreachable(server, io::ErrorKind::ConnectionReset.into()));
@@ -204,15 +218,16 @@ impl Pool {
                     if !excused {
                         self.0.upstream.failed(server);
                     }
-                    let again = if broken && repetitions < spec.retries { spare.take() } else { None };
-                    let Some(again) = again else { return Err(err) };
+                    if !(broken && repeatable && repetitions < spec.retries) {
+                        return Err(err);
+                    }
                     repetitions += 1;
                     fresh = true;
+                    sending = None;
                     if !reused {
                         tried |= bit(server);
                         slot.move_to(self.choose(if self.another(tried) { tried } else { 0 }));
                     }
-                    request = again.into_request(if repetitions < spec.retries { Some(&mut spare) } else { None });
                 }
             }
         }
@@ -237,11 +252,10 @@ impl Pool {
         (0..self.0.servers.len()).any(|server| tried & bit(server) == 0)
     }
 
-    async fn take_idle(&self, server: usize) -> Option<Line> {
+    fn take_idle(&self, server: usize) -> Option<Line> {
         loop {
             let mut line = self.0.servers[server].idle.borrow_mut().pop()?;
-            // Its task may still have to notice the end of the last answer, or a hang-up: either is at hand.
-            if line.sender.is_ready() || line.sender.ready().await.is_ok() {
+            if line.stands() {
                 return Some(line);
             }
         }
@@ -255,110 +269,136 @@ impl Pool {
             Ok(Err(source)) => return Err(self.unreachable(server, source)),
             Err(_) => return Err(ProxyError::Timeout { server: self.name(server), limit: spec.connect_timeout }),
         };
-        let budget = HeadBudget::new();
-        let (sender, connection) = http1::Builder::new()
-            .max_buf_size(MAX_HEAD)
-            .handshake(TokioIo::new(Budgeted { stream, budget: budget.clone() }))
-            .await
-            .map_err(|err| self.unreachable(server, io::Error::other(err)))?;
-        let task = tokio::task::spawn_local(connection.with_upgrades()).abort_handle();
         let now = Instant::now();
-        Ok(Line { sender, task, budget, timer: Box::pin(tokio::time::sleep_until(now)), idle_since: now })
+        Ok(Line { stream, timer: Box::pin(tokio::time::sleep_until(now)), idle_since: now })
     }
 
     async fn exchange(
         &self,
         server: usize,
         mut line: Line,
-        request: Request<Outgoing>,
-        progress: Option<&Progress>,
+        head: &Head<'_>,
+        mut sending: Option<Box<Sending>>,
         timeout: Duration,
-    ) -> Result<(Response<Incoming>, Line), Failed> {
+    ) -> Result<Answered, Failed> {
         let started = Instant::now();
         line.timer.as_mut().reset(started + timeout);
-        line.budget.set(MAX_HEAD);
         let idle_timeout = self.0.upstream.spec.idle_timeout;
-        let mut answer = pin!(line.sender.try_send_request(request));
-        let timer = &mut line.timer;
-        let outcome = std::future::poll_fn(|cx| {
-            if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
-                return Poll::Ready(Some(answer));
-            }
-            while timer.as_mut().poll(cx).is_ready() {
-                // While the request's body is still on its way, the answer's time has not begun.
-                let deadline = progress.map_or(started + timeout, |progress| progress.deadline(timeout, idle_timeout));
-                if deadline <= Instant::now() {
-                    return Poll::Ready(None);
+        // A request with a body takes its head along.
+        let mut said = sending.is_some();
+        let mut reading = Reading::default();
+        let outcome = poll_fn(|cx| {
+            if !said {
+                match self.say(cx, &mut line.stream, head) {
+                    Poll::Ready(Ok(rest)) => (said, sending) = (true, rest),
+                    Poll::Ready(Err(_)) => return Poll::Ready(Err(Failed::Unsent(None))),
+                    Poll::Pending => {}
                 }
-                timer.as_mut().reset(deadline);
+            }
+            if let Some(under_way) = &mut sending {
+                match under_way.poll(cx, &mut line.stream) {
+                    Poll::Ready(Err(Stopped::Client(fault))) => return Poll::Ready(Err(Failed::Sent(ProxyError::Client(fault)))),
+                    Poll::Ready(Err(Stopped::Upstream)) if under_way.is_untouched() => {
+                        return Poll::Ready(Err(Failed::Unsent(sending.take())));
+                    }
+                    // Perhaps it has answered before it stopped listening.
+                    Poll::Ready(Err(Stopped::Upstream) | Ok(())) | Poll::Pending => {}
+                }
+            }
+            if said && let Poll::Ready(answer) = self.poll_answer(cx, server, &mut line.stream, head, &mut reading) {
+                return Poll::Ready(answer.map_err(Failed::Sent));
+            }
+            while line.timer.as_mut().poll(cx).is_ready() {
+                // While the request's body is still on its way, the answer's time has not begun.
+                let deadline = sending.as_ref().map_or(started + timeout, |sending| sending.deadline(timeout, idle_timeout));
+                if deadline <= Instant::now() {
+                    return Poll::Ready(Err(Failed::Sent(ProxyError::Timeout { server: self.name(server), limit: timeout })));
+                }
+                line.timer.as_mut().reset(deadline);
             }
             Poll::Pending
         })
         .await;
-        match outcome {
-            Some(Ok(answer)) => {
-                line.budget.lift();
-                Ok((answer, line))
-            }
-            Some(Err(mut err)) => Err(match err.take_message() {
-                Some(request) => Failed::Unsent(Box::new(request)),
-                None if line.budget.is_spent() => {
-                    let why = format!("more than {MAX_HEAD} bytes came before the answer's head was complete");
-                    Failed::Sent(ProxyError::InvalidAnswer { server: self.name(server), why })
-                }
-                None => Failed::Sent(self.classify(server, err.into_error(), progress)),
-            }),
-            None => Err(Failed::Sent(ProxyError::Timeout { server: self.name(server), limit: timeout })),
-        }
+        outcome.map(|answer| Answered { answer, line, sending })
     }
 
-    fn classify(&self, server: usize, source: hyper::Error, progress: Option<&Progress>) -> ProxyError {
-        if let Some(fault) = progress.and_then(Progress::fault) {
-            return ProxyError::Client(fault);
+    /// Sends the head of a request without a body; gives back what the connection did not take at once.
+    fn say(&self, cx: &mut Context<'_>, stream: &mut Stream, head: &Head<'_>) -> Poll<io::Result<Option<Box<Sending>>>> {
+        let mut out = self.0.buffers.out();
+        http1::write_head(&mut out, head.method, head.uri, head.headers);
+        let taken = ready!(Pin::new(&mut *stream).poll_write(cx, &out))?;
+        if taken == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
-        let server = self.name(server);
-        if source.is_parse() {
-            return ProxyError::InvalidAnswer { server, why: source.to_string() };
-        }
-        ProxyError::Broken { server, source }
+        let whole = taken == out.len() && matches!(Pin::new(stream).poll_flush(cx), Poll::Ready(Ok(())));
+        Poll::Ready(Ok(if whole { None } else { Some(Box::new(Sending::rest_of_head(&out[taken..]))) }))
     }
 
-    fn hand_over(
+    fn poll_answer(
         &self,
-        mut answer: Response<Incoming>,
-        line: Line,
-        slot: Slot,
-        prepared: Prepared,
-        progress: Option<Rc<Progress>>,
-        head_only: bool,
-    ) -> Result<Response<ResponseBody>, ProxyError> {
-        if let Some(why) = headers::contradiction(&answer, prepared.upgrade.is_some()) {
-            return Err(ProxyError::InvalidAnswer { server: self.name(slot.server), why: why.to_owned() });
+        cx: &mut Context<'_>,
+        server: usize,
+        stream: &mut Stream,
+        head: &Head<'_>,
+        reading: &mut Reading,
+    ) -> Poll<Result<Box<Answer>, ProxyError>> {
+        let invalid = |why: String| Poll::Ready(Err(ProxyError::InvalidAnswer { server: self.name(server), why }));
+        loop {
+            let read = match ready!(self.0.buffers.poll_read(stream, cx, 0)) {
+                Ok(read) if !read.is_empty() => read,
+                Ok(_) if !reading.partial.is_empty() => return invalid("it broke off within its head".to_owned()),
+                Ok(_) => return Poll::Ready(Err(self.broken(server, io::ErrorKind::UnexpectedEof.into()))),
+                Err(err) => return Poll::Ready(Err(self.broken(server, err))),
+            };
+            reading.taken += read.len();
+            let mut bytes = reading.join(read);
+            while !bytes.is_empty() {
+                match http1::parse(&bytes, head.method, head.upgrade) {
+                    Ok(Parsed::Answer(answer)) => return Poll::Ready(Ok(answer)),
+                    Ok(Parsed::Interim(length)) => bytes.advance(length),
+                    Ok(Parsed::Partial) => break,
+                    Err(why) => return invalid(why.to_owned()),
+                }
+            }
+            if reading.taken > MAX_HEAD {
+                return invalid(format!("more than {MAX_HEAD} bytes came before the answer's head was complete"));
+            }
+            reading.partial = bytes;
         }
+    }
+
+    fn hand_over(&self, answered: Answered, slot: Slot, prepared: Prepared) -> Result<Response<ResponseBody>, ProxyError> {
+        let Answered { answer, line, sending } = answered;
+        let Answer { mut head, framing, mut rest, keep_alive, protocol } = *answer;
         let spec = &self.0.upstream.spec;
-        if let (StatusCode::SWITCHING_PROTOCOLS, Some(upgrade)) = (answer.status(), prepared.upgrade) {
-            let protocol = answer.headers().get(header::UPGRADE).cloned();
-            let upstream = hyper::upgrade::on(&mut answer);
-            headers::clean_answer(&mut answer);
-            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        if let (StatusCode::SWITCHING_PROTOCOLS, Some(upgrade)) = (head.status(), prepared.upgrade) {
+            head.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
             if let Some(protocol) = protocol {
-                answer.headers_mut().insert(header::UPGRADE, protocol);
+                head.headers_mut().insert(header::UPGRADE, protocol);
             }
             let tunnel = self.0.upstream.open_tunnel().ok_or(ProxyError::Busy)?;
-            let work = tunnel::run(upgrade, upstream, spec.tunnel_idle_timeout, self.0.stop.clone());
+            let work = tunnel::run(upgrade, line.stream, rest, spec.tunnel_idle_timeout, self.0.stop.clone());
             tokio::task::spawn_local(async move {
                 work.await;
-                drop((tunnel, line));
+                drop(tunnel);
             });
-            return Ok(answer.map(|_| ResponseBody::Empty));
+            return Ok(head.map(|()| ResponseBody::Empty));
         }
-        let silence = if headers::is_event_stream(answer.headers()) { spec.tunnel_idle_timeout } else { spec.idle_timeout };
-        headers::clean_answer(&mut answer);
-        let nothing = head_only || matches!(answer.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        Ok(answer.map(|body| {
-            let body = UpstreamBody::new(body, line, slot, progress, silence);
-            if nothing { ResponseBody::Empty } else { ResponseBody::Upstream(body) }
-        }))
+        let exchange = Exchange { line, slot, sending, keep_alive };
+        if let Framing::Sized(length) = framing
+            && let Ok(length) = usize::try_from(length)
+            && rest.len() >= length
+        {
+            let body = rest.split_to(length);
+            exchange.complete(&rest);
+            return Ok(head.map(|()| if body.is_empty() { ResponseBody::Empty } else { ResponseBody::Full(body) }));
+        }
+        let silence = if headers::is_event_stream(head.headers()) { spec.tunnel_idle_timeout } else { spec.idle_timeout };
+        Ok(head.map(|()| ResponseBody::Upstream(Box::new(UpstreamBody::new(framing, rest, exchange, silence)))))
+    }
+
+    fn broken(&self, server: usize, source: io::Error) -> ProxyError {
+        ProxyError::Broken { server: self.name(server), source }
     }
 
     fn name(&self, server: usize) -> String {
@@ -391,30 +431,29 @@ impl Slot {
     }
 }
 
-impl Spare {
-    fn into_request(self, keep: Option<&mut Option<Self>>) -> Request<Outgoing> {
-        let mut request = Request::new(Outgoing::new(RequestBody::empty(), None));
-        if let Some(spare) = keep {
-            *spare = Some(Self { method: self.method.clone(), uri: self.uri.clone(), headers: self.headers.clone() });
-        }
-        *request.method_mut() = self.method;
-        *request.uri_mut() = self.uri;
-        *request.headers_mut() = self.headers;
-        request
+/// What came of an answer's head so far.
+#[derive(Default)]
+struct Reading {
+    partial: Bytes,
+    /// Bytes of interim answers and of the head together: a server could send interim answers for ever.
+    taken: usize,
+}
+
+impl Reading {
+    fn join(&mut self, read: Bytes) -> Bytes {
+        if self.partial.is_empty() { read } else { [&*std::mem::take(&mut self.partial), &*read].concat().into() }
     }
 }
 
-/// Closes connections that nobody has used for a while: the oldest lie at the bottom.
+/// Closes connections that nobody has used for a while, and those that the server has closed.
 async fn age(pool: Weak<Inner>) {
     loop {
         let Some(keep_alive) = pool.upgrade().map(|pool| pool.upstream.spec.keep_alive) else { return };
-        tokio::time::sleep((keep_alive / 4).clamp(Duration::from_millis(250), Duration::from_secs(10))).await;
+        tokio::time::sleep((keep_alive / 4).clamp(Duration::from_millis(250), LOOK)).await;
         let Some(pool) = pool.upgrade() else { return };
         let now = Instant::now();
         for server in &pool.servers {
-            let mut idle = server.idle.borrow_mut();
-            let old = idle.iter().take_while(|line| line.sender.is_closed() || now.duration_since(line.idle_since) >= keep_alive).count();
-            drop(idle.drain(..old));
+            server.idle.borrow_mut().retain_mut(|line| now.duration_since(line.idle_since) < keep_alive && line.stands());
         }
     }
 }

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use hyper::upgrade::OnUpgrade;
+use bytes::{Buf as _, Bytes};
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -18,23 +18,24 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::headers::Upgrade;
+use crate::{connect::Stream, headers::Upgrade};
 
 /// A tunnel is mostly idle: two of these per tunnel.
 const BUFFER: usize = 4 * 1_024;
-/// How long both sides may take to switch protocols after the 101.
+/// How long the client's side may take to switch protocols after the 101.
 const SWITCH: Duration = Duration::from_secs(10);
 
-pub(crate) async fn run(upgrade: Upgrade, upstream: OnUpgrade, longest_silence: Duration, stop: CancellationToken) {
+/// `first`: what the upstream has already said in the new protocol.
+pub(crate) async fn run(upgrade: Upgrade, upstream: Stream, first: Bytes, longest_silence: Duration, stop: CancellationToken) {
     let Upgrade { client, let_go } = upgrade;
-    let Ok(Ok((client, upstream))) = tokio::time::timeout(SWITCH, async { tokio::try_join!(client, upstream) }).await else {
+    let Ok(Ok(client)) = tokio::time::timeout(SWITCH, client).await else {
         tracing::debug!(target: "proxy", "a protocol switch did not come about");
         return;
     };
     let last = Rc::new(Cell::new(Instant::now()));
     let mut client = TokioIo::new(client);
     // Every byte in either direction passes the upstream's side, so watching that one is enough.
-    let mut upstream = Watched { inner: TokioIo::new(upstream), last: Rc::clone(&last) };
+    let mut upstream = Watched { inner: upstream, first, last: Rc::clone(&last) };
     let copy = tokio::io::copy_bidirectional_with_sizes(&mut client, &mut upstream, BUFFER, BUFFER);
     let silence = async {
         loop {
@@ -63,12 +64,19 @@ pub(crate) async fn run(upgrade: Upgrade, upstream: OnUpgrade, longest_silence: 
 
 struct Watched<T> {
     inner: T,
+    first: Bytes,
     last: Rc<Cell<Instant>>,
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if !this.first.is_empty() {
+            let take = this.first.len().min(buf.remaining());
+            buf.put_slice(&this.first[..take]);
+            this.first.advance(take);
+            return Poll::Ready(Ok(()));
+        }
         let read = ready!(Pin::new(&mut this.inner).poll_read(cx, buf));
         this.last.set(Instant::now());
         Poll::Ready(read)

@@ -1,0 +1,51 @@
+//! One core's buffers for what it reads from upstreams and writes to them. Connections have none of their own.
+
+use std::{
+    cell::{RefCell, RefMut},
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio_util::io::poll_read_buf;
+
+/// What is read at once, and copied out exactly as long as it was.
+const SMALL: usize = 16 * 1_024;
+/// What is read at once of a body that is known to be longer than that; it is handed on without a copy.
+const LARGE: usize = 64 * 1_024;
+
+pub(crate) struct Buffers {
+    read: RefCell<Box<[u8]>>,
+    out: RefCell<Vec<u8>>,
+}
+
+impl Buffers {
+    pub(crate) fn new() -> Self {
+        Self { read: RefCell::new(vec![0; SMALL].into_boxed_slice()), out: RefCell::new(Vec::with_capacity(SMALL)) }
+    }
+
+    /// An empty buffer to write into.
+    pub(crate) fn out(&self) -> RefMut<'_, Vec<u8>> {
+        let mut out = self.out.borrow_mut();
+        out.clear();
+        // One request with huge headers must not keep its memory for ever.
+        out.shrink_to(2 * SMALL);
+        out
+    }
+
+    /// What there is to read; empty at the end. `expected`: how many bytes of a body are still to come.
+    pub(crate) fn poll_read<S: AsyncRead + Unpin>(&self, stream: &mut S, cx: &mut Context<'_>, expected: u64) -> Poll<io::Result<Bytes>> {
+        if expected > SMALL as u64 {
+            let mut piece = BytesMut::with_capacity(usize::try_from(expected).map_or(LARGE, |expected| expected.min(LARGE)));
+            let count = ready!(poll_read_buf(Pin::new(stream), cx, &mut piece))?;
+            // A small piece does not keep a large buffer alive until a slow client has taken it.
+            return Poll::Ready(Ok(if count < piece.capacity() / 2 { Bytes::copy_from_slice(&piece) } else { piece.freeze() }));
+        }
+        let mut read = self.read.borrow_mut();
+        let mut buf = ReadBuf::new(&mut read);
+        ready!(Pin::new(stream).poll_read(cx, &mut buf))?;
+        Poll::Ready(Ok(Bytes::copy_from_slice(buf.filled())))
+    }
+}

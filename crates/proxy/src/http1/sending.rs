@@ -1,0 +1,262 @@
+//! A request with a body on its way to the upstream, watched so that the answer's time begins when the body has left.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::{Buf as _, Bytes};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use http_body::Body as _;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::Instant,
+};
+
+use super::request::{Coding, write_head_before_body};
+use crate::{RequestBody, error::ClientFault, headers::tokens};
+
+/// Pieces of a body up to this size are copied behind what goes before them, to be written with it; larger ones are written as they are.
+const COPIED: usize = 8 * 1_024;
+/// Until this much is gathered, more is looked for before writing.
+const GATHERED: usize = 16 * 1_024;
+/// What may come after a body on its way to an app (RFC 9110, 6.5.1): nothing that frames, routes, authenticates or describes it.
+const FORBIDDEN_TRAILERS: [HeaderName; 14] = [
+    header::AUTHORIZATION,
+    header::CACHE_CONTROL,
+    header::CONNECTION,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LENGTH,
+    header::CONTENT_RANGE,
+    header::CONTENT_TYPE,
+    header::COOKIE,
+    header::EXPECT,
+    header::HOST,
+    header::RANGE,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+];
+
+pub(crate) struct Sending {
+    /// The head, and small pieces of the body, from `written` on.
+    out: Vec<u8>,
+    written: usize,
+    /// A large piece, to be written behind `out`.
+    piece: Bytes,
+    /// What ends that piece: the line end of a chunk.
+    piece_end: &'static [u8],
+    /// Until it has been read to its end.
+    body: Option<RequestBody>,
+    coding: Coding,
+    announced: Option<HeaderValue>,
+    touched: bool,
+    moved: Instant,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    UnderWay,
+    Complete,
+    /// The upstream takes no more.
+    Stopped,
+}
+
+/// Why a body cannot be sent on.
+#[derive(Debug)]
+pub(crate) enum Stopped {
+    /// The upstream takes no more of it. It may have answered, though.
+    Upstream,
+    Client(ClientFault),
+}
+
+impl Sending {
+    pub(crate) fn new(method: &Method, uri: &Uri, headers: &HeaderMap, body: RequestBody) -> Self {
+        let mut out = Vec::with_capacity(1_024);
+        let coding = write_head_before_body(&mut out, method, uri, headers, body.size_hint().exact());
+        Self {
+            out,
+            written: 0,
+            piece: Bytes::new(),
+            piece_end: b"",
+            body: Some(body),
+            coding,
+            announced: headers.get(header::TRAILER).cloned(),
+            touched: false,
+            moved: Instant::now(),
+            state: State::UnderWay,
+        }
+    }
+
+    /// What is left of a head without a body behind it that was not taken as a whole.
+    pub(crate) fn rest_of_head(rest: &[u8]) -> Self {
+        Self {
+            out: rest.to_vec(),
+            written: 0,
+            piece: Bytes::new(),
+            piece_end: b"",
+            body: None,
+            coding: Coding::Sized(0),
+            announced: None,
+            touched: true,
+            moved: Instant::now(),
+            state: State::UnderWay,
+        }
+    }
+
+    /// Nothing of it has reached the upstream: it may be sent over another connection.
+    pub(crate) fn is_untouched(&self) -> bool {
+        !self.touched
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        self.state == State::Complete
+    }
+
+    /// When to give up waiting for an answer.
+    pub(crate) fn deadline(&self, timeout: Duration, idle_timeout: Duration) -> Instant {
+        self.moved + if self.is_complete() { timeout } else { idle_timeout.max(timeout) }
+    }
+
+    /// Ready when everything has been written.
+    pub(crate) fn poll<S: AsyncRead + AsyncWrite + Unpin>(&mut self, cx: &mut Context<'_>, stream: &mut S) -> Poll<Result<(), Stopped>> {
+        match self.state {
+            State::Complete => return Poll::Ready(Ok(())),
+            State::Stopped => return Poll::Pending,
+            State::UnderWay => {}
+        }
+        let polled = self.poll_on(cx, stream);
+        match &polled {
+            Poll::Ready(Ok(())) => {
+                self.state = State::Complete;
+                self.moved = Instant::now();
+            }
+            Poll::Ready(Err(Stopped::Upstream)) if self.is_untouched() => {}
+            Poll::Ready(Err(_)) => self.state = State::Stopped,
+            Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn poll_on<S: AsyncRead + AsyncWrite + Unpin>(&mut self, cx: &mut Context<'_>, stream: &mut S) -> Poll<Result<(), Stopped>> {
+        loop {
+            let waits_for_client = self.gather(cx).map_err(Stopped::Client)?;
+            ready!(self.write(cx, stream)).map_err(|_| Stopped::Upstream)?;
+            if self.body.is_none() {
+                return Pin::new(&mut *stream).poll_flush(cx).map_err(|_| Stopped::Upstream);
+            }
+            if waits_for_client {
+                // A TLS record may still be under way: it needs no waiting for.
+                return match Pin::new(&mut *stream).poll_flush(cx) {
+                    Poll::Ready(Err(_)) => Poll::Ready(Err(Stopped::Upstream)),
+                    Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
+                };
+            }
+        }
+    }
+
+    /// Reads what the client has sent, so that the head and the beginning of a body leave together. True: it has sent no more.
+    fn gather(&mut self, cx: &mut Context<'_>) -> Result<bool, ClientFault> {
+        while self.piece.is_empty() && self.out.len() - self.written < GATHERED {
+            let Some(body) = &mut self.body else { return Ok(false) };
+            let frame = match Pin::new(body).poll_frame(cx) {
+                Poll::Pending => return Ok(true),
+                Poll::Ready(None) => {
+                    self.end(None)?;
+                    continue;
+                }
+                Poll::Ready(Some(frame)) => frame.map_err(|err| ClientFault::from(&err))?,
+            };
+            self.moved = Instant::now();
+            match frame.into_data() {
+                Ok(data) => self.add(data)?,
+                Err(frame) => self.end(frame.into_trailers().ok())?,
+            }
+            if self.coding == Coding::Sized(0) {
+                self.end(None)?;
+            }
+        }
+        Ok(false)
+    }
+
+    fn add(&mut self, data: Bytes) -> Result<(), ClientFault> {
+        if data.is_empty() {
+            return Ok(());
+        }
+        match &mut self.coding {
+            // Longer than announced: what is too much would be read as another request.
+            Coding::Sized(left) => *left = left.checked_sub(data.len() as u64).ok_or(ClientFault::Gone)?,
+            Coding::Chunked => {
+                push_hex(&mut self.out, data.len());
+                self.out.extend_from_slice(b"\r\n");
+                self.piece_end = b"\r\n";
+            }
+        }
+        if data.len() <= COPIED {
+            self.out.extend_from_slice(&data);
+            self.out.extend_from_slice(std::mem::take(&mut self.piece_end));
+        } else {
+            self.piece = data;
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, trailers: Option<HeaderMap>) -> Result<(), ClientFault> {
+        self.body = None;
+        match self.coding {
+            // Shorter than announced: the upstream would take the next request for the rest.
+            Coding::Sized(1..) => return Err(ClientFault::Gone),
+            Coding::Sized(0) => {}
+            Coding::Chunked => {
+                self.out.extend_from_slice(b"0\r\n");
+                for (name, value) in trailers.iter().flatten() {
+                    let announced = || self.announced.iter().flat_map(tokens).any(|token| token.eq_ignore_ascii_case(name.as_str()));
+                    if !FORBIDDEN_TRAILERS.contains(name) && announced() {
+                        self.out.extend_from_slice(name.as_str().as_bytes());
+                        self.out.extend_from_slice(b": ");
+                        self.out.extend_from_slice(value.as_bytes());
+                        self.out.extend_from_slice(b"\r\n");
+                    }
+                }
+                self.out.extend_from_slice(b"\r\n");
+            }
+        }
+        Ok(())
+    }
+
+    fn write<S: AsyncWrite + Unpin>(&mut self, cx: &mut Context<'_>, stream: &mut S) -> Poll<io::Result<()>> {
+        loop {
+            let from_out = self.written < self.out.len();
+            let bytes = if from_out { &self.out[self.written..] } else { &self.piece[..] };
+            if bytes.is_empty() {
+                self.out.clear();
+                self.written = 0;
+                self.out.extend_from_slice(std::mem::take(&mut self.piece_end));
+                if self.out.is_empty() {
+                    return Poll::Ready(Ok(()));
+                }
+                continue;
+            }
+            let count = ready!(Pin::new(&mut *stream).poll_write(cx, bytes))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.touched = true;
+            self.moved = Instant::now();
+            if from_out {
+                self.written += count;
+            } else {
+                self.piece.advance(count);
+            }
+        }
+    }
+}
+
+fn push_hex(out: &mut Vec<u8>, number: usize) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = (usize::BITS - number.leading_zeros()).div_ceil(4).max(1);
+    out.extend((0..digits).rev().map(|digit| DIGITS[number >> (4 * digit) & 15]));
+}
