@@ -11,16 +11,17 @@ use std::{
     time::Duration,
 };
 
+use baluarte_proxy::RequestBody;
 use bytes::BytesMut;
 use http::Request;
 use hyper::{body::Incoming, server::conn, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite as _, ReadBuf};
 
 use crate::{
     core::{Core, Peer},
     door::Door,
-    http1::Guard,
+    http1::{self, Guard, Left},
     http2::{FrameGuard, PREFACE},
     service::Service,
     tls::ClientStream,
@@ -52,42 +53,70 @@ pub(crate) async fn serve<D: Door>(
         return;
     }
     let service = Rc::new(Service { core: Rc::clone(&core), door, wire: Arc::clone(&wire), peer, host: RefCell::new(Arc::from("")) });
-    let answer = service_fn(move |request: Request<Incoming>| {
-        let service = Rc::clone(&service);
-        // Boxed: hyper moves the future before it runs, and the whole of what is behind the door is in it.
-        Box::pin(async move { Ok::<_, Infallible>(service.answer(request).await) })
-    });
     if first.starts_with(PREFACE) {
-        let counted = Rc::clone(&core);
-        let guard = FrameGuard::new(stream, &first, Arc::clone(&wire), move |rule| counted.stats.refused_by(rule));
-        let mut builder = conn::http2::Builder::new(Local);
-        builder
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(core.max_streams)
-            .max_header_list_size(u32::try_from(core.limits.head).unwrap_or(u32::MAX))
-            .max_local_error_reset_streams(MAX_CLIENT_MISTAKES)
-            .max_send_buf_size(SEND_BUFFER)
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .keep_alive_interval(PING_INTERVAL)
-            .keep_alive_timeout(core.header_timeout);
-        let connection = pin!(builder.serve_connection(TokioIo::new(guard), answer));
-        drive(connection, &wire).await;
+        // Boxed, as are the others: a task is as large as the largest of its steps, and most connections never come here.
+        Box::pin(serve_http2(stream, &first, service)).await;
     } else {
-        let guard = Guard::new(stream, first, core.limits, Arc::clone(&wire));
-        let mut builder = conn::http1::Builder::new();
-        // The guard and the sweep do this without a timer per request.
-        builder.header_read_timeout(None);
-        if core.limits.headers > 100 {
-            builder.max_headers(core.limits.headers);
+        match http1::serve_plain(stream, first, &service).await {
+            Left::Other(stream, held) => Box::pin(serve_http1(Guard::new(stream, held, core.limits, Arc::clone(&wire)), service)).await,
+            Left::Finished(stream) => {
+                let mut guard = Guard::new(stream, BytesMut::new(), core.limits, Arc::clone(&wire));
+                poll_fn(|cx| match wire.order() {
+                    Order::Cut => Poll::Ready(()),
+                    _ => Pin::new(&mut guard).poll_shutdown(cx).map(drop),
+                })
+                .await;
+            }
+            // Dropping the guard closes the socket, the way it was told to.
+            Left::Gone(stream) => drop(Guard::new(stream, BytesMut::new(), core.limits, Arc::clone(&wire))),
         }
-        let connection = pin!(builder.serve_connection(TokioIo::new(guard), answer).with_upgrades());
-        drive(connection, &wire).await;
     }
     if let Some(refused) = wire.take_refused() {
         // Refused in the middle of an answer, or nobody was left to tell.
         core.stats.refused(refused.rule);
     }
+}
+
+/// hyper's way of calling a service.
+macro_rules! answering {
+    ($service:expr) => {
+        service_fn(move |request: Request<Incoming>| {
+            let service = Rc::clone(&$service);
+            // Boxed: hyper moves the future before it runs, and the whole of what is behind the door is in it.
+            Box::pin(async move { Ok::<_, Infallible>(service.answer(request.map(RequestBody::incoming)).await) })
+        })
+    };
+}
+
+async fn serve_http2<D: Door>(stream: ClientStream, first: &[u8], service: Rc<Service<D>>) {
+    let (core, wire) = (Rc::clone(&service.core), Arc::clone(&service.wire));
+    let counted = Rc::clone(&core);
+    let guard = FrameGuard::new(stream, first, Arc::clone(&wire), move |rule| counted.stats.refused_by(rule));
+    let mut builder = conn::http2::Builder::new(Local);
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(core.max_streams)
+        .max_header_list_size(u32::try_from(core.limits.head).unwrap_or(u32::MAX))
+        .max_local_error_reset_streams(MAX_CLIENT_MISTAKES)
+        .max_send_buf_size(SEND_BUFFER)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(core.header_timeout);
+    let connection = pin!(builder.serve_connection(TokioIo::new(guard), answering!(service)));
+    drive(connection, &wire).await;
+}
+
+async fn serve_http1<D: Door>(guard: Guard<ClientStream>, service: Rc<Service<D>>) {
+    let (core, wire) = (Rc::clone(&service.core), Arc::clone(&service.wire));
+    let mut builder = conn::http1::Builder::new();
+    // The guard and the sweep do this without a timer per request.
+    builder.header_read_timeout(None);
+    if core.limits.headers > 100 {
+        builder.max_headers(core.limits.headers);
+    }
+    let connection = pin!(builder.serve_connection(TokioIo::new(guard), answering!(service)).with_upgrades());
+    drive(connection, &wire).await;
 }
 
 /// Reads until it is clear whether this is HTTP/2; false when the client leaves or is told to.

@@ -1,6 +1,6 @@
 //! What the requests of one core share.
 
-use std::{net::IpAddr, rc::Rc, sync::Arc, time::Instant};
+use std::{cell::RefCell, net::IpAddr, rc::Rc, sync::Arc, time::Instant};
 
 use baluarte_kernel::{Clock, RequestMeta, Scheme};
 use baluarte_telemetry::{AccessLog, AccessNote, AccessRecord};
@@ -8,7 +8,7 @@ use http::{Method, Version, uri::PathAndQuery};
 
 use crate::{
     Options,
-    http1::HeadLimits,
+    http1::{DateText, HeadLimits},
     proxy_protocol::Complaints,
     request_id::RequestIds,
     stats::Stats,
@@ -29,7 +29,41 @@ pub(crate) struct Core {
     pub(crate) stats: Stats,
     pub(crate) access: AccessLog,
     pub(crate) complaints: Complaints,
+    pub(crate) buffers: Buffers,
     pub(crate) clock: Clock,
+}
+
+/// What one core reads and writes with. Connections have no buffers of their own: hundreds of them would push each other out of the
+/// processor's cache.
+pub(crate) struct Buffers {
+    pub(crate) read: RefCell<Box<[u8]>>,
+    outs: RefCell<Vec<Vec<u8>>>,
+    pub(crate) date: DateText,
+}
+
+/// Read at once.
+const READ: usize = 16 * 1_024;
+/// Writing buffers that are kept, and the most that one of them keeps.
+const OUTS: usize = 8;
+const OUT: usize = 32 * 1_024;
+
+impl Buffers {
+    pub(crate) fn new() -> Self {
+        Self { read: RefCell::new(vec![0; READ].into_boxed_slice()), outs: RefCell::default(), date: DateText::default() }
+    }
+
+    /// Something empty to write into; the one that was used last.
+    pub(crate) fn take_out(&self) -> Vec<u8> {
+        self.outs.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(OUT / 2))
+    }
+
+    pub(crate) fn give_back(&self, mut out: Vec<u8>) {
+        let mut outs = self.outs.borrow_mut();
+        if outs.len() < OUTS && out.capacity() <= OUT {
+            out.clear();
+            outs.push(out);
+        }
+    }
 }
 
 /// Who is at the other end of a connection.

@@ -21,7 +21,7 @@ use tokio::{
 
 use crate::{
     EdgeConfig, EdgeError, Options, connection,
-    core::{Core, Peer},
+    core::{Buffers, Core, Peer},
     door::{Door, Doors},
     http1::HeadLimits,
     listener::{Admission, Place},
@@ -118,6 +118,7 @@ async fn core<D: Doors>(
         stats: Stats::new(&plan.telemetry.metrics),
         access: plan.telemetry.access_log(),
         complaints: Complaints::default(),
+        buffers: Buffers::new(),
         clock: Clock::System,
     });
     let door = Rc::new(plan.doors.open(number));

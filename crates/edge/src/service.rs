@@ -18,7 +18,6 @@ use baluarte_telemetry::AccessNote;
 use baluarte_web::{Problem, RenderContext, problem};
 use futures::FutureExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, uri::PathAndQuery};
-use hyper::body::Incoming;
 
 use crate::{
     body::AnswerBody,
@@ -51,7 +50,7 @@ struct Tastes([Option<HeaderValue>; 3]);
 const TASTES: [HeaderName; 3] = [header::ACCEPT, header::ACCEPT_LANGUAGE, header::COOKIE];
 
 impl<D: Door> Service<D> {
-    pub(crate) async fn answer(self: Rc<Self>, mut request: Request<Incoming>) -> Response<AnswerBody> {
+    pub(crate) async fn answer(self: Rc<Self>, mut request: Request<RequestBody>) -> Response<AnswerBody> {
         let began = Instant::now();
         let now = self.core.clock.now();
         self.wire.request_begins();
@@ -96,7 +95,7 @@ impl<D: Door> Service<D> {
     }
 
     /// Everything the guard could not: it does not see HTTP/2, and does not change what it sees.
-    fn check(&self, request: &mut Request<Incoming>) -> Result<(), &'static Rule> {
+    fn check(&self, request: &mut Request<RequestBody>) -> Result<(), &'static Rule> {
         let http2 = request.version() == Version::HTTP_2;
         if http2 {
             if request.headers().len() > self.core.limits.headers {
@@ -119,7 +118,7 @@ impl<D: Door> Service<D> {
         Ok(())
     }
 
-    fn meta(&self, request: &Request<Incoming>, request_id: Arc<str>) -> RequestMeta {
+    fn meta(&self, request: &Request<RequestBody>, request_id: Arc<str>) -> RequestMeta {
         let host = request.headers().get(header::HOST).map_or(&b""[..], HeaderValue::as_bytes);
         let mut meta = RequestMeta {
             request_id,
@@ -148,7 +147,7 @@ impl<D: Door> Service<D> {
         Arc::clone(&last)
     }
 
-    async fn hand_over(&self, request: Request<Incoming>, meta: &RequestMeta, id: &HeaderValue) -> Response<ResponseBody> {
+    async fn hand_over(&self, request: Request<RequestBody>, meta: &RequestMeta, id: &HeaderValue) -> Response<ResponseBody> {
         let http2 = request.version() == Version::HTTP_2;
         let websocket = !http2 && self.wire.upgrade_seen.load(Relaxed) && is_websocket(request.headers());
         let announced = http_body::Body::size_hint(request.body()).lower();
@@ -157,7 +156,7 @@ impl<D: Door> Service<D> {
             return refusal(&rules::BODY_SIZE);
         }
         let mut request = request.map(|body| {
-            let body = RequestBody::incoming(body).with_limit(limit);
+            let body = body.with_limit(limit);
             // HTTP/1 bodies are timed by their bytes; HTTP/2 has many bodies on one connection.
             if http2 { body.with_max_pause(self.core.body_pause) } else { body }
         });
@@ -267,7 +266,7 @@ fn problem_response(problem: Problem) -> Response<ResponseBody> {
 }
 
 /// RFC 9113, section 8.3.1; and the cookies, which HTTP/2 may send in pieces (8.2.3), are joined again.
-fn check_http2(request: &mut Request<Incoming>) -> Result<(), &'static Rule> {
+fn check_http2(request: &mut Request<RequestBody>) -> Result<(), &'static Rule> {
     if let Some(rule) = method_rule(request.method().as_str().as_bytes()) {
         return Err(rule);
     }
@@ -313,7 +312,7 @@ fn join_cookies(headers: &mut HeaderMap) {
 }
 
 /// `GET http://shop.example/a` and HTTP/2's authority become `Host: shop.example` and `/a` (RFC 9112, 3.2.2: the target's authority wins).
-fn to_origin_form(request: &mut Request<Incoming>) -> Result<(), &'static Rule> {
+fn to_origin_form(request: &mut Request<RequestBody>) -> Result<(), &'static Rule> {
     let authority = request.uri().authority().map_or("", http::uri::Authority::as_str);
     let host = HeaderValue::from_str(authority).map_err(|_| &rules::HOST_INVALID)?;
     // `OPTIONS http://shop.example` without a path is about the server as a whole.

@@ -130,7 +130,7 @@ impl Framing {
         let head = if ended { head::check(rest, &self.limits)? } else { None };
         let Some(head) = head else {
             self.searched = rest.len();
-            return self.check_incomplete(rest).map(|()| None);
+            return check_incomplete(rest, &self.limits).map(|()| None);
         };
         self.blank = 0;
         self.websocket = head.websocket;
@@ -154,21 +154,6 @@ impl Framing {
             [b'\n', ..] => Err(&rules::BARE_LF),
             _ => Err(&rules::NOT_HTTP),
         }
-    }
-
-    /// What can be told before the end is there, so that nobody waits for the end of nonsense.
-    fn check_incomplete(&self, rest: &[u8]) -> Result<(), &'static Rule> {
-        let line_ended = memchr(b'\n', rest).is_some();
-        if !line_ended && memchr(b' ', &rest[..rest.len().min(METHOD_WITHIN)]).is_none() && rest.len() >= METHOD_WITHIN {
-            return Err(head::method_rule(&rest[..METHOD_WITHIN]).unwrap_or(&rules::METHOD));
-        }
-        if !line_ended && rest.len() > self.limits.target + METHOD_WITHIN {
-            return Err(&rules::TARGET_LENGTH);
-        }
-        if rest.len() > self.limits.head {
-            return Err(&rules::HEAD_SIZE);
-        }
-        Ok(())
     }
 
     fn trailers(&mut self, rest: &[u8]) -> Result<Option<usize>, &'static Rule> {
@@ -196,6 +181,21 @@ impl Framing {
         self.at = if self.websocket { At::Waiting } else { At::Head };
         self.websocket = false;
     }
+}
+
+/// What can be told before the end is there, so that nobody waits for the end of nonsense.
+pub(super) fn check_incomplete(rest: &[u8], limits: &HeadLimits) -> Result<(), &'static Rule> {
+    let line_ended = memchr(b'\n', rest).is_some();
+    if !line_ended && memchr(b' ', &rest[..rest.len().min(METHOD_WITHIN)]).is_none() && rest.len() >= METHOD_WITHIN {
+        return Err(head::method_rule(&rest[..METHOD_WITHIN]).unwrap_or(&rules::METHOD));
+    }
+    if !line_ended && rest.len() > limits.target + METHOD_WITHIN {
+        return Err(&rules::TARGET_LENGTH);
+    }
+    if rest.len() > limits.head {
+        return Err(&rules::HEAD_SIZE);
+    }
+    Ok(())
 }
 
 fn ends(bytes: &[u8], searched: usize) -> bool {

@@ -30,11 +30,12 @@ pub(crate) enum Body {
     Chunked,
 }
 
-/// What the framing needs to know of a head that passed.
+/// What is to be known of a head that passed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Head {
     /// Bytes up to and with the empty line.
     pub(crate) len: usize,
+    pub(crate) http_1_0: bool,
     pub(crate) body: Body,
     /// Asks to leave HTTP for WebSocket.
     pub(crate) websocket: bool,
@@ -46,6 +47,11 @@ pub(crate) struct Head {
 
 /// Judges the head at the front of `bytes`; `None` when its end is not there yet.
 pub(crate) fn check(bytes: &[u8], limits: &HeadLimits) -> Result<Option<Head>, &'static Rule> {
+    read(bytes, limits, |_, _| {})
+}
+
+/// As [`check`], and shows each header's name and value (without white space around it) on the way.
+pub(crate) fn read(bytes: &[u8], limits: &HeadLimits, mut each: impl FnMut(&[u8], &[u8])) -> Result<Option<Head>, &'static Rule> {
     let Some(newline) = memchr(b'\n', bytes) else { return Ok(None) };
     let http_1_0 = request_line(without_crlf(bytes, newline)?, limits)?;
     let mut fields = Fields { http_1_0, ..Fields::default() };
@@ -64,7 +70,8 @@ pub(crate) fn check(bytes: &[u8], limits: &HeadLimits) -> Result<Option<Head>, &
         if fields.count > limits.headers {
             return Err(&rules::FIELD_COUNT);
         }
-        fields.field(line)?;
+        let (name, value) = fields.field(line)?;
+        each(name, value);
     }
 }
 
@@ -268,9 +275,13 @@ struct Fields {
 }
 
 impl Fields {
-    fn field(&mut self, line: &[u8]) -> Result<(), &'static Rule> {
+    fn field<'a>(&mut self, line: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), &'static Rule> {
         let (name, value, underscore) = split_field(line)?;
         self.underscore |= underscore;
+        self.look_at(name, value).map(|()| (name, value))
+    }
+
+    fn look_at(&mut self, name: &[u8], value: &[u8]) -> Result<(), &'static Rule> {
         // By length first: most headers are none of these.
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => self.host(value),
@@ -333,7 +344,7 @@ impl Fields {
             (false, Some(length)) => Body::Sized(length),
         };
         let websocket = self.websocket && self.connection_upgrade && !self.http_1_0;
-        Ok(Head { len, body, websocket, upgrade: self.upgrade, underscore: self.underscore })
+        Ok(Head { len, http_1_0: self.http_1_0, body, websocket, upgrade: self.upgrade, underscore: self.underscore })
     }
 }
 
