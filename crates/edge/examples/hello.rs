@@ -7,7 +7,7 @@ use std::{io::Read as _, time::Duration};
 use baluarte_edge::{Door, Doors, EdgeConfig, Options};
 use baluarte_kernel::{ByteSize, RequestMeta};
 use baluarte_proxy::{RequestBody, ResponseBody};
-use baluarte_telemetry::{LogFormat, TelemetryConfig};
+use baluarte_telemetry::{AccessNote, LogFormat, TelemetryConfig};
 use baluarte_web::{Site, WebConfig};
 use bytes::Bytes;
 use http::{Request, Response};
@@ -15,7 +15,7 @@ use http::{Request, Response};
 struct Hello;
 
 impl Door for Hello {
-    async fn call(&self, _request: Request<RequestBody>, _meta: &RequestMeta) -> Response<ResponseBody> {
+    async fn call(&self, _request: Request<RequestBody>, _meta: &RequestMeta, _note: &mut AccessNote) -> Response<ResponseBody> {
         Response::new(ResponseBody::Full(Bytes::from_static(&[b'x'; 200])))
     }
 }

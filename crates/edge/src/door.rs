@@ -2,14 +2,20 @@
 
 use baluarte_kernel::RequestMeta;
 use baluarte_proxy::{RequestBody, ResponseBody};
+use baluarte_telemetry::AccessNote;
 use http::{Request, Response};
 
 /// What is behind the edge on one core. Lives on that core's single thread, so nothing in it needs to be `Send`.
 ///
 /// A refusal comes back as a response that carries a `web::Problem` in its extensions and no body; the edge renders it.
-/// A `telemetry::AccessNote` in the extensions tells the access log and the metrics what served the request.
+/// What served the request, for the access log and the metrics, goes into `note`; an `AccessNote` in the extensions replaces it.
 pub trait Door: 'static {
-    fn call(&self, request: Request<RequestBody>, meta: &RequestMeta) -> impl Future<Output = Response<ResponseBody>>;
+    fn call(
+        &self,
+        request: Request<RequestBody>,
+        meta: &RequestMeta,
+        note: &mut AccessNote,
+    ) -> impl Future<Output = Response<ResponseBody>>;
 
     /// Whether [`Options::request_timeout`](crate::Options) applies. Upstreams have time limits of their own.
     fn is_timed(&self, _request: &Request<RequestBody>, _meta: &RequestMeta) -> bool {

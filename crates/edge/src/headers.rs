@@ -3,6 +3,8 @@
 use baluarte_kernel::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use crate::request_id::X_REQUEST_ID;
+
 static CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 static PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
 static X_POWERED_BY: HeaderName = HeaderName::from_static("x-powered-by");
@@ -18,52 +20,100 @@ static PERMISSIONS: HeaderValue = HeaderValue::from_static("browsing-topics=()")
 /// A year. Subdomains are not ours to decide about.
 static HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
-/// Adds what is missing and takes away what tells attackers which software runs behind.
+/// What we add to one answer's headers: what it lacks, and the request's identifier.
+pub(crate) struct Added {
+    has: Has,
+    request_id: HeaderValue,
+}
+
+/// Takes away what tells attackers which software runs behind, and finds out what is missing.
 ///
 /// Looks at each header once instead of asking for each of ours: most answers have few, and asking hashes.
-pub(crate) fn harden(headers: &mut HeaderMap, scheme: Scheme) {
+pub(crate) fn harden(headers: &mut HeaderMap, scheme: Scheme, request_id: HeaderValue) -> Added {
     let mut has = Has { transport_security: scheme != Scheme::Https, ..Has::default() };
+    let mut unwanted = false;
     for (name, value) in headers.iter() {
-        match name.as_str() {
-            "x-content-type-options" => has.nosniff = true,
-            "referrer-policy" => has.referrer = true,
-            "x-frame-options" => has.frames = true,
+        let name = name.as_str();
+        // By length first: most headers are none of these.
+        match name.len() {
+            6 => unwanted |= name == "server",
+            12 => unwanted |= name == "x-powered-by" || name == "x-request-id",
+            15 if name == "referrer-policy" => has.referrer = true,
+            15 if name == "x-frame-options" => has.frames = true,
+            16 => unwanted |= name == "x-xss-protection",
+            18 if name == "permissions-policy" => has.permissions = true,
+            22 if name == "x-content-type-options" => has.nosniff = true,
             // A policy of the application that names frame-ancestors says more than our header, which would contradict it.
-            "content-security-policy" => has.frames |= memchr::memmem::find(value.as_bytes(), b"frame-ancestors").is_some(),
-            "cross-origin-opener-policy" => has.opener = true,
-            "permissions-policy" => has.permissions = true,
+            23 if name == "content-security-policy" => {
+                has.frames |= memchr::memmem::find(value.as_bytes(), b"frame-ancestors").is_some();
+            }
             // Said over plain HTTP it means nothing (RFC 6797, 7.2).
-            "strict-transport-security" if scheme == Scheme::Https => has.transport_security = true,
-            "strict-transport-security" | "server" | "x-powered-by" | "x-xss-protection" => has.unwanted = true,
+            25 if name == "strict-transport-security" && scheme == Scheme::Https => has.transport_security = true,
+            25 => unwanted |= name == "strict-transport-security",
+            26 if name == "cross-origin-opener-policy" => has.opener = true,
             _ => {}
         }
     }
-    if has.unwanted {
+    if unwanted {
         headers.remove(&header::SERVER);
         headers.remove(&X_POWERED_BY);
         headers.remove(&X_XSS_PROTECTION);
+        headers.remove(&X_REQUEST_ID);
         if scheme != Scheme::Https {
             headers.remove(&header::STRICT_TRANSPORT_SECURITY);
         }
     }
-    // One growth instead of several.
-    headers.reserve(7);
-    for (there, name, value) in [
-        (has.nosniff, &header::X_CONTENT_TYPE_OPTIONS, &NOSNIFF),
-        (has.referrer, &header::REFERRER_POLICY, &REFERRER),
-        (has.frames, &header::X_FRAME_OPTIONS, &SAMEORIGIN),
-        (has.opener, &CROSS_ORIGIN_OPENER_POLICY, &OPENER),
-        (has.permissions, &PERMISSIONS_POLICY, &PERMISSIONS),
-        (has.transport_security, &header::STRICT_TRANSPORT_SECURITY, &HSTS),
-    ] {
-        if !there {
-            headers.insert(name, value.clone());
+    Added { has, request_id }
+}
+
+impl Added {
+    fn each(self) -> impl Iterator<Item = (&'static HeaderName, HeaderValue)> {
+        let Self { has, request_id } = self;
+        let missing = [
+            (has.nosniff, &header::X_CONTENT_TYPE_OPTIONS, &NOSNIFF),
+            (has.referrer, &header::REFERRER_POLICY, &REFERRER),
+            (has.frames, &header::X_FRAME_OPTIONS, &SAMEORIGIN),
+            (has.opener, &CROSS_ORIGIN_OPENER_POLICY, &OPENER),
+            (has.permissions, &PERMISSIONS_POLICY, &PERMISSIONS),
+            (has.transport_security, &header::STRICT_TRANSPORT_SECURITY, &HSTS),
+        ];
+        let missing = missing.into_iter().filter(|(there, ..)| !there).map(|(_, name, value)| (name, value.clone()));
+        missing.chain([(&X_REQUEST_ID, request_id)])
+    }
+
+    /// For whoever wants a map.
+    pub(crate) fn insert(self, headers: &mut HeaderMap) {
+        // One growth instead of several.
+        headers.reserve(7);
+        self.each().for_each(|(name, value)| drop(headers.insert(name, value)));
+    }
+
+    /// As the lines of HTTP/1.1; in the usual case, one piece.
+    pub(crate) fn write(self, out: &mut Vec<u8>) {
+        const USUAL: Has =
+            Has { nosniff: false, referrer: false, frames: false, opener: false, permissions: false, transport_security: true };
+        if self.has == USUAL {
+            out.extend_from_slice(USUAL_LINES);
+            out.extend_from_slice(self.request_id.as_bytes());
+            out.extend_from_slice(b"\r\n");
+            return;
+        }
+        for (name, value) in self.each() {
+            out.extend_from_slice(name.as_str().as_bytes());
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(value.as_bytes());
+            out.extend_from_slice(b"\r\n");
         }
     }
 }
 
+/// What is added to an answer that has none of it, over plain HTTP, up to the request's identifier.
+const USUAL_LINES: &[u8] = b"x-content-type-options: nosniff\r\nreferrer-policy: strict-origin-when-cross-origin\r\n\
+    x-frame-options: SAMEORIGIN\r\ncross-origin-opener-policy: same-origin-allow-popups\r\npermissions-policy: browsing-topics=()\r\n\
+    x-request-id: ";
+
 /// What an answer has already.
-#[derive(Default)]
+#[derive(Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "one flag per header is what this is")]
 struct Has {
     nosniff: bool,
@@ -72,12 +122,36 @@ struct Has {
     opener: bool,
     permissions: bool,
     transport_security: bool,
-    unwanted: bool,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn hardened(headers: &mut HeaderMap, scheme: Scheme) {
+        harden(headers, scheme, HeaderValue::from_static("id")).insert(headers);
+    }
+
+    #[test]
+    fn as_lines_and_in_a_map_the_same_is_added() {
+        for (scheme, own) in [(Scheme::Http, None), (Scheme::Https, None), (Scheme::Http, Some("x-frame-options"))] {
+            let mut headers = HeaderMap::new();
+            headers.extend(own.map(|own| (HeaderName::from_static(own), HeaderValue::from_static("DENY"))));
+            headers.insert(&X_REQUEST_ID, HeaderValue::from_static("of the app"));
+            let mut lines = Vec::new();
+            harden(&mut headers, scheme, HeaderValue::from_static("ours")).write(&mut lines);
+            assert!(!headers.contains_key(&X_REQUEST_ID));
+            let mut map = headers.clone();
+            harden(&mut headers, scheme, HeaderValue::from_static("ours")).insert(&mut map);
+            own.map(|own| map.remove(own));
+            let mut from_map: Vec<String> = map.iter().map(|(name, value)| format!("{name}: {}", value.to_str().expect("text"))).collect();
+            let lines = String::from_utf8(lines).expect("text");
+            let mut lines: Vec<&str> = lines.lines().collect();
+            from_map.sort();
+            lines.sort();
+            assert_eq!(from_map, lines);
+        }
+    }
 
     #[test]
     fn an_application_keeps_its_own_headers_and_loses_only_its_signature() {
@@ -88,7 +162,7 @@ mod tests {
             HeaderValue::from_static("default-src 'self'; frame-ancestors https://partner.example"),
         );
         headers.insert(header::SERVER, HeaderValue::from_static("gunicorn"));
-        harden(&mut headers, Scheme::Http);
+        hardened(&mut headers, Scheme::Http);
         assert_eq!(headers[header::REFERRER_POLICY], "no-referrer");
         assert_eq!(headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
         assert!(!headers.contains_key(header::X_FRAME_OPTIONS), "it would contradict frame-ancestors");
@@ -99,7 +173,7 @@ mod tests {
     fn strict_transport_security_is_said_over_https_only() {
         for (scheme, said) in [(Scheme::Http, false), (Scheme::Https, true)] {
             let mut headers = HeaderMap::new();
-            harden(&mut headers, scheme);
+            hardened(&mut headers, scheme);
             assert_eq!(headers.contains_key(header::STRICT_TRANSPORT_SECURITY), said);
         }
     }

@@ -24,7 +24,7 @@ use crate::{
     client,
     core::{Core, Exchange, Peer},
     door::Door,
-    headers,
+    headers::{self, Added},
     http1::{REFUSED_METHOD, host_is_valid, method_rule, number, target_is_clean},
     proxy_protocol::Told,
     request_id::{X_REQUEST_ID, keep_valid_trace},
@@ -50,7 +50,15 @@ struct Tastes([Option<HeaderValue>; 3]);
 const TASTES: [HeaderName; 3] = [header::ACCEPT, header::ACCEPT_LANGUAGE, header::COOKIE];
 
 impl<D: Door> Service<D> {
-    pub(crate) async fn answer(self: Rc<Self>, mut request: Request<RequestBody>) -> Response<AnswerBody> {
+    /// The whole answer.
+    pub(crate) async fn answer(self: Rc<Self>, request: Request<RequestBody>) -> Response<AnswerBody> {
+        let (mut response, added) = self.answer_without_added(request).await;
+        added.insert(response.headers_mut());
+        response
+    }
+
+    /// The answer, and what is still to be added to its headers.
+    pub(crate) async fn answer_without_added(self: Rc<Self>, mut request: Request<RequestBody>) -> (Response<AnswerBody>, Added) {
         let began = Instant::now();
         let now = self.core.clock.now();
         self.wire.request_begins();
@@ -72,6 +80,7 @@ impl<D: Door> Service<D> {
             target: request.uri().path_and_query().cloned(),
             version: request.version(),
             began,
+            at: now,
             note: AccessNote::default(),
             status: 0,
             bytes: 0,
@@ -80,18 +89,21 @@ impl<D: Door> Service<D> {
             described: refused.map(|Refused { method, path, .. }| (method, path)),
         });
         let mut response = match checked {
-            Ok(()) => self.hand_over(request, &exchange.meta, &id_value).await,
+            Ok(()) => {
+                let exchange = &mut *exchange;
+                self.hand_over(request, &exchange.meta, &mut exchange.note, &id_value).await
+            }
             Err(rule) => refusal(rule),
         };
         // The body broke a rule while the door was reading it: whatever the door made of that, the rule is the reason.
         if let Some(Refused { rule, .. }) = self.wire.take_body_refused() {
             response = refusal(rule);
         }
-        self.finish(&mut response, &mut exchange, &tastes, id_value);
+        let added = self.finish(&mut response, &mut exchange, &tastes, id_value);
         if exchange.version == Version::HTTP_2 {
             response = response.map(|body| self.core.wires.unread.watch(body, &self.wire));
         }
-        response.map(|body| AnswerBody::new(body, exchange))
+        (response.map(|body| AnswerBody::new(body, exchange)), added)
     }
 
     /// Everything the guard could not: it does not see HTTP/2, and does not change what it sees.
@@ -147,7 +159,13 @@ impl<D: Door> Service<D> {
         Arc::clone(&last)
     }
 
-    async fn hand_over(&self, request: Request<RequestBody>, meta: &RequestMeta, id: &HeaderValue) -> Response<ResponseBody> {
+    async fn hand_over(
+        &self,
+        request: Request<RequestBody>,
+        meta: &RequestMeta,
+        note: &mut AccessNote,
+        id: &HeaderValue,
+    ) -> Response<ResponseBody> {
         let http2 = request.version() == Version::HTTP_2;
         let websocket = !http2 && self.wire.upgrade_seen.load(Relaxed) && is_websocket(request.headers());
         let announced = http_body::Body::size_hint(request.body()).lower();
@@ -163,7 +181,7 @@ impl<D: Door> Service<D> {
         request.headers_mut().insert(X_REQUEST_ID.clone(), id.clone());
         let timed = self.door.is_timed(&request, meta);
         // Pinned once: each of these would hold a copy of its own.
-        let mut call = pin!(AssertUnwindSafe(self.door.call(request, meta)).catch_unwind());
+        let mut call = pin!(AssertUnwindSafe(self.door.call(request, meta, note)).catch_unwind());
         let called = if !timed {
             Some(call.await)
         } else if http2 {
@@ -198,7 +216,7 @@ impl<D: Door> Service<D> {
         outcome
     }
 
-    fn finish(&self, response: &mut Response<ResponseBody>, exchange: &mut Exchange, tastes: &Tastes, id: HeaderValue) {
+    fn finish(&self, response: &mut Response<ResponseBody>, exchange: &mut Exchange, tastes: &Tastes, id: HeaderValue) -> Added {
         let extensions = response.extensions_mut();
         if !extensions.is_empty() {
             if let Some(note) = extensions.remove::<AccessNote>() {
@@ -213,11 +231,10 @@ impl<D: Door> Service<D> {
             }
         }
         exchange.status = response.status().as_u16();
-        headers::harden(response.headers_mut(), exchange.meta.scheme);
-        response.headers_mut().insert(X_REQUEST_ID.clone(), id);
         if exchange.version == Version::HTTP_2 {
             response.headers_mut().remove(header::CONNECTION);
         }
+        headers::harden(response.headers_mut(), exchange.meta.scheme, id)
     }
 
     fn render(&self, response: &mut Response<ResponseBody>, problem: &Problem, exchange: &Exchange, tastes: &Tastes) {

@@ -15,6 +15,7 @@ use baluarte_kernel::{
 };
 use baluarte_limits::{Limits, LimitsConfig};
 use baluarte_proxy::{Origin, RequestBody, prepare};
+use baluarte_telemetry::AccessNote;
 use http::Request;
 
 const ROUNDS: u32 = 200_000;
@@ -91,10 +92,10 @@ fn main() {
             host: "shop.example".into(),
         };
         let origin = Origin { client_ip: ip, trusted_peer: None, scheme: Scheme::Https, host: "shop.example" };
-        println!("the future of a call: {} bytes", size_of_val(&core.call(request("/x"), &meta)));
+        println!("the future of a call: {} bytes", size_of_val(&core.call(request("/x"), &meta, &mut AccessNote::default())));
         let making = measure(async |path| drop(request(path)), "/members/x").await;
-        let public = measure(async |path| drop(core.call(request(path), &meta).await), "/x").await;
-        let full = measure(async |path| drop(core.call(request(path), &meta).await), "/members/x").await;
+        let public = measure(async |path| drop(core.call(request(path), &meta, &mut AccessNote::default()).await), "/x").await;
+        let full = measure(async |path| drop(core.call(request(path), &meta, &mut AccessNote::default()).await), "/members/x").await;
         let dressing = measure(
             async |path| {
                 let mut request = request(path);

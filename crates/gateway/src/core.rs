@@ -92,11 +92,11 @@ impl GatewayCore {
     }
 
     /// Answers everything that is not Baluarte's own surface. A refusal carries a `web::Problem` in the extensions.
-    pub async fn call(&self, request: Request<RequestBody>, meta: &RequestMeta) -> Response<ResponseBody> {
-        let mut note = AccessNote { surface: Surface::Gateway, ..AccessNote::default() };
+    pub async fn call(&self, request: Request<RequestBody>, meta: &RequestMeta, note: &mut AccessNote) -> Response<ResponseBody> {
+        note.surface = Surface::Gateway;
         let mut fields = None;
         // On the heap: whoever holds this future moves it about several times before it runs, and its states are large.
-        let mut response = match Box::pin(self.0.answer(request, meta, &mut note, &mut fields)).await {
+        match Box::pin(self.0.answer(request, meta, note, &mut fields)).await {
             Ok(mut response) => {
                 if let Some(fields) = fields {
                     fields.move_into(response.headers_mut());
@@ -109,9 +109,7 @@ impl GatewayCore {
                 }
                 refused(*problem)
             }
-        };
-        response.extensions_mut().insert(note);
-        response
+        }
     }
 
     /// The limit of the route's own for the body of this request.
@@ -186,11 +184,11 @@ impl Core {
             Target::Upstream(to) => {
                 let began = Instant::now();
                 let pool = &local.pools[to.index];
-                let request = match route.body_limit {
+                let mut request = match route.body_limit {
                     Some(bytes) => request.map(|body| body.with_limit(bytes)),
                     None => request,
                 };
-                let (request, mut prepared) = self.dress(request, meta, route, to, &caller);
+                let mut prepared = self.dress(&mut request, meta, route, to, &caller);
                 let tunnel = caller.known.as_ref().and_then(|_| prepared.hold());
                 let answer = pool.forward(request, prepared, to.timeout).await;
                 note.upstream = Some(began.elapsed());
@@ -276,15 +274,15 @@ impl Core {
     /// The request as the upstream is to see it.
     fn dress(
         &self,
-        mut request: Request<RequestBody>,
+        request: &mut Request<RequestBody>,
         meta: &RequestMeta,
         route: &Route,
         to: &ToUpstream,
         caller: &Caller,
-    ) -> (Request<RequestBody>, baluarte_proxy::Prepared) {
+    ) -> baluarte_proxy::Prepared {
         let parts = &self.gateway.0.parts;
         let origin = Origin { client_ip: meta.client_ip, trusted_peer: meta.trusted_peer, scheme: meta.scheme, host: &meta.host };
-        let prepared = prepare(&mut request, &origin, |name| name.starts_with("remote-") || name.starts_with("x-baluarte-"));
+        let mut prepared = prepare(request, &origin, |name| name.starts_with("remote-") || name.starts_with("x-baluarte-"));
         if let Some(target) = to.target(request.uri()) {
             *request.uri_mut() = target.into();
         }
@@ -304,12 +302,12 @@ impl Core {
         }
         if let Some(known) = &caller.known {
             let standing = known.standing(&*parts.entitlements);
-            headers.insert(REMOTE_USER, known.user.clone());
-            headers.insert(REMOTE_EMAIL, known.email.clone());
-            headers.insert(REMOTE_GROUPS, standing.groups.clone());
-            headers.insert(IDENTITY, known.identity(&to.name, &standing.plan, &*parts.authenticator, parts.clock.now()));
+            prepared.say(&REMOTE_USER, &known.user);
+            prepared.say(&REMOTE_EMAIL, &known.email);
+            prepared.say(&REMOTE_GROUPS, &standing.groups);
+            prepared.say(&IDENTITY, &known.identity(&to.name, &standing.plan, &*parts.authenticator, parts.clock.now()));
         }
-        (request, prepared)
+        prepared
     }
 }
 

@@ -128,7 +128,8 @@ impl UpstreamBody {
         let Some(Exchange { line, sending, .. }) = &mut self.exchange else { return Poll::Pending };
         if !self.waiting {
             self.waiting = true;
-            line.timer.as_mut().reset(Instant::now() + self.longest_silence);
+            line.used = Instant::now();
+            line.timer.as_mut().reset(line.used + self.longest_silence);
         }
         loop {
             ready!(line.timer.as_mut().poll(cx));

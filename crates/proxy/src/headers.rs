@@ -1,7 +1,7 @@
 //! Header hygiene in both directions: what concerns one connection only, what a client may not claim, and what we add.
 
 use std::{
-    fmt::Write as _,
+    io::Write as _,
     net::{IpAddr, SocketAddr},
 };
 
@@ -15,8 +15,10 @@ use crate::{
     hold::{Hold, LetGo},
 };
 
-/// About as many headers are added on the way, in either direction.
-pub(crate) const ADDED: usize = 10;
+/// Room for as many headers as are added to an answer on its way.
+pub(crate) const ADDED: usize = 6;
+/// Room for the lines that are sent besides a request's own, identity included.
+const LINES: usize = 1_024;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -35,6 +37,8 @@ pub struct Origin<'a> {
 /// A request that is fit to be forwarded: what [`prepare`] found out and took off.
 pub struct Prepared {
     pub(crate) upgrade: Option<Upgrade>,
+    /// Header lines that are sent besides the request's own: writing them costs a fraction of putting them into its map first.
+    pub(crate) lines: Vec<u8>,
 }
 
 pub(crate) struct Upgrade {
@@ -43,6 +47,11 @@ pub(crate) struct Upgrade {
 }
 
 impl Prepared {
+    /// Sends this header, too. Only for names that [`prepare`] took off the request.
+    pub fn say(&mut self, name: &HeaderName, value: &HeaderValue) {
+        push_line(&mut self.lines, name, value.as_bytes());
+    }
+
     /// If the client asks for another protocol: what ends the upgraded connection when dropped.
     pub fn hold(&mut self) -> Option<Hold> {
         let upgrade = self.upgrade.as_mut()?;
@@ -68,8 +77,6 @@ pub fn prepare(request: &mut Request<RequestBody>, origin: &Origin<'_>, is_priva
     let protocol = if switches { request.headers().get(header::UPGRADE).cloned() } else { None };
     let chain = origin.trusted_peer.map(|peer| chain(request.headers(), origin.client_ip, peer));
     let is_unwanted = |name: &str| is_claim(name, origin.trusted_peer.is_some()) || is_private(name);
-    // One growth for what is added here and by the caller.
-    request.headers_mut().reserve(ADDED);
     let wants_trailers = clean(request.headers_mut(), |name| is_unwanted(&folded(name)));
     if request.headers().contains_key(header::TRAILER) {
         announce_trailers(request.headers_mut(), is_unwanted);
@@ -85,14 +92,14 @@ pub fn prepare(request: &mut Request<RequestBody>, origin: &Origin<'_>, is_priva
         headers.insert(header::UPGRADE, protocol);
     }
     join_cookies(headers);
-    say_origin(headers, origin, chain.as_deref());
+    let lines = say_origin(headers, origin, chain.as_deref());
 
     *request.version_mut() = Version::HTTP_11;
     if request.uri().scheme().is_some() || request.uri().authority().is_some() {
         let target = request.uri().path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
         *request.uri_mut() = target.into();
     }
-    Prepared { upgrade }
+    Prepared { upgrade, lines }
 }
 
 pub(crate) fn is_idempotent(method: &Method) -> bool {
@@ -231,64 +238,70 @@ fn address(text: &str) -> Option<IpAddr> {
         .or_else(|| text.trim_matches(['[', ']']).parse().ok())
 }
 
-fn say_origin(headers: &mut HeaderMap, origin: &Origin<'_>, chain: Option<&[IpAddr]>) {
-    let (host, replaced) = match headers.get(header::HOST) {
-        Some(host) if host.as_bytes() == origin.host.as_bytes() => (Some(host.clone()), false),
-        _ => (HeaderValue::from_str(origin.host).ok().filter(|host| !host.is_empty()), true),
-    };
+/// The lines of `X-Forwarded-*` and `Forwarded`. Every request comes through here, and formatting macros cost a dozen times what
+/// this does.
+fn say_origin(headers: &mut HeaderMap, origin: &Origin<'_>, chain: Option<&[IpAddr]>) -> Vec<u8> {
+    let same = headers.get(header::HOST).is_some_and(|host| host.as_bytes() == origin.host.as_bytes());
+    // In a line of its own, or in quotes, nothing can come of what is left.
+    let host = Some(origin.host).filter(|host| !host.is_empty() && host.bytes().all(|b| b.is_ascii_graphic()));
+    if !same && let Some(host) = host.and_then(|host| HeaderValue::from_str(host).ok()) {
+        headers.insert(header::HOST, host);
+    }
     let client = [origin.client_ip];
     let chain = chain.unwrap_or(&client);
 
-    // One buffer for both: "192.0.2.1" and `for=192.0.2.1;host="app.example";proto=https`. Every request comes through here, and
-    // formatting macros cost a dozen times what this does.
-    let mut text = String::with_capacity(64 * chain.len() + origin.host.len() + 32);
+    let mut lines = Vec::with_capacity(LINES + 64 * chain.len() + 2 * origin.host.len());
+    lines.extend_from_slice(b"x-forwarded-for: ");
     for (n, ip) in chain.iter().enumerate() {
-        text.push_str(if n == 0 { "" } else { ", " });
-        push_ip(&mut text, *ip);
+        lines.extend_from_slice(if n == 0 { b"" } else { b", " });
+        push_ip(&mut lines, *ip);
     }
-    let addresses = text.len();
+    lines.extend_from_slice(b"\r\nforwarded: ");
     for (n, ip) in chain.iter().enumerate() {
-        text.push_str(if n == 0 { "for=" } else { ", for=" });
-        text.push_str(if ip.is_ipv6() { "\"[" } else { "" });
-        push_ip(&mut text, *ip);
-        text.push_str(if ip.is_ipv6() { "]\"" } else { "" });
+        lines.extend_from_slice(if n == 0 { b"for=" } else { b", for=" });
+        lines.extend_from_slice(if ip.is_ipv6() { b"\"[" } else { b"" });
+        push_ip(&mut lines, *ip);
+        lines.extend_from_slice(if ip.is_ipv6() { b"]\"" } else { b"" });
         if n == 0 {
-            if host.is_some() && !origin.host.contains(['"', '\\']) {
-                text.push_str(";host=\"");
-                text.push_str(origin.host);
-                text.push('"');
+            if let Some(host) = host.filter(|host| !host.contains(['"', '\\'])) {
+                lines.extend_from_slice(b";host=\"");
+                lines.extend_from_slice(host.as_bytes());
+                lines.push(b'"');
             }
-            text.push_str(";proto=");
-            text.push_str(origin.scheme.as_str());
+            lines.extend_from_slice(b";proto=");
+            lines.extend_from_slice(origin.scheme.as_str().as_bytes());
         }
     }
-    let text = bytes::Bytes::from(text);
-    if let Ok(value) = HeaderValue::from_maybe_shared(text.slice(..addresses)) {
-        headers.insert(X_FORWARDED_FOR, value);
-    }
-    if let Ok(value) = HeaderValue::from_maybe_shared(text.slice(addresses..)) {
-        headers.insert(header::FORWARDED, value);
-    }
-    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(origin.scheme.as_str()));
+    lines.extend_from_slice(b"\r\n");
+    push_line(&mut lines, &X_FORWARDED_PROTO, origin.scheme.as_str().as_bytes());
     if let Some(host) = host {
-        if replaced {
-            headers.insert(header::HOST, host.clone());
-        }
-        headers.insert(X_FORWARDED_HOST, host);
+        push_line(&mut lines, &X_FORWARDED_HOST, host.as_bytes());
     }
+    lines
 }
 
-fn push_ip(text: &mut String, ip: IpAddr) {
+pub(crate) fn push_line(out: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
+    let name = name.as_str().as_bytes();
+    // One check of the room instead of four.
+    out.reserve(name.len() + value.len() + 4);
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn push_ip(line: &mut Vec<u8>, ip: IpAddr) {
     match ip {
         IpAddr::V4(v4) => {
             let mut digits = itoa::Buffer::new();
             for (n, octet) in v4.octets().into_iter().enumerate() {
-                text.push_str(if n == 0 { "" } else { "." });
-                text.push_str(digits.format(octet));
+                line.extend_from_slice(if n == 0 { b"" } else { b"." });
+                line.extend_from_slice(digits.format(octet).as_bytes());
             }
         }
         IpAddr::V6(v6) => {
-            let _ = write!(text, "{v6}");
+            // Writing to memory cannot fail.
+            let _ = write!(line, "{v6}");
         }
     }
 }

@@ -15,7 +15,7 @@ use std::{
 };
 
 use bytes::{Buf as _, Bytes};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body;
 use tokio::{
     io::{AsyncRead as _, AsyncWrite as _, ReadBuf},
@@ -28,8 +28,8 @@ use crate::{
     answer::{Exchange, UpstreamBody},
     buffers::Buffers,
     connect::{self, Stream},
-    headers::{self, Prepared},
-    http1::{self, Answer, Framing, Parsed, Sending, Stopped},
+    headers::{self, Prepared, Upgrade},
+    http1::{self, Answer, Framing, Head, Parsed, Sending, Stopped},
     tunnel,
 };
 
@@ -63,7 +63,8 @@ pub(crate) struct Line {
     pub(crate) stream: Stream,
     /// Moved on with every use instead of being made anew: moving a timer to later costs no lock.
     pub(crate) timer: Pin<Box<Sleep>>,
-    idle_since: Instant,
+    /// When it was last used: the beginning of the last exchange, or of the last wait for more of its answer.
+    pub(crate) used: Instant,
 }
 
 impl Line {
@@ -83,10 +84,9 @@ pub(crate) struct Slot {
 
 impl Slot {
     /// The answer is complete: the connection may serve the next request.
-    pub(crate) fn give_back(&self, mut line: Line) {
+    pub(crate) fn give_back(&self, line: Line) {
         let mut idle = self.pool.0.servers[self.server].idle.borrow_mut();
         if idle.len() < self.pool.0.upstream.spec.max_idle {
-            line.idle_since = Instant::now();
             idle.push(line);
         }
     }
@@ -102,15 +102,6 @@ impl Drop for Slot {
         in_flight.set(in_flight.get() - 1);
         self.pool.0.upstream.gate.leave();
     }
-}
-
-/// What is sent before a body, as often as it takes.
-struct Head<'a> {
-    method: &'a Method,
-    uri: &'a Uri,
-    headers: &'a HeaderMap,
-    /// The client asks for another protocol.
-    upgrade: bool,
 }
 
 /// An answer's head, and the connection over which the rest will come.
@@ -166,10 +157,11 @@ impl Pool {
             request.headers_mut().insert(header::HOST, spec.servers[0].authority.clone());
         }
         let (parts, body) = request.into_parts();
-        let head = Head { method: &parts.method, uri: &parts.uri, headers: &parts.headers, upgrade: prepared.upgrade.is_some() };
+        let Prepared { upgrade, lines } = prepared;
+        let head = Head { method: &parts.method, uri: &parts.uri, headers: &parts.headers, lines: &lines, upgrade: upgrade.is_some() };
         let no_body = body.is_end_stream();
         let repeatable = no_body && !head.upgrade && headers::is_idempotent(head.method);
-        let mut sending = (!no_body).then(|| Box::new(Sending::new(head.method, head.uri, head.headers, body)));
+        let mut sending = (!no_body).then(|| Box::new(Sending::new(&head, body)));
         if !repeatable && !self.0.servers[slot.server].idle.borrow().is_empty() {
             // What cannot be sent twice does not begin on a connection whose end has come and was not noticed yet: this lets
             // the runtime look at its sockets.
@@ -204,7 +196,7 @@ impl Pool {
             match self.exchange(server, line, &head, sending, timeout).await {
                 Ok(answered) => {
                     self.0.upstream.succeeded(server);
-                    return self.hand_over(answered, slot, prepared);
+                    return self.hand_over(answered, slot, upgrade);
                 }
                 Err(Failed::Unsent(back)) if reused => sending = back,
                 Err(Failed::Unsent(_)) => {
@@ -270,7 +262,7 @@ impl Pool {
             Err(_) => return Err(ProxyError::Timeout { server: self.name(server), limit: spec.connect_timeout }),
         };
         let now = Instant::now();
-        Ok(Line { stream, timer: Box::pin(tokio::time::sleep_until(now)), idle_since: now })
+        Ok(Line { stream, timer: Box::pin(tokio::time::sleep_until(now)), used: now })
     }
 
     async fn exchange(
@@ -282,6 +274,7 @@ impl Pool {
         timeout: Duration,
     ) -> Result<Answered, Failed> {
         let started = Instant::now();
+        line.used = started;
         line.timer.as_mut().reset(started + timeout);
         let idle_timeout = self.0.upstream.spec.idle_timeout;
         // A request with a body takes its head along.
@@ -325,7 +318,7 @@ impl Pool {
     /// Sends the head of a request without a body; gives back what the connection did not take at once.
     fn say(&self, cx: &mut Context<'_>, stream: &mut Stream, head: &Head<'_>) -> Poll<io::Result<Option<Box<Sending>>>> {
         let mut out = self.0.buffers.out();
-        http1::write_head(&mut out, head.method, head.uri, head.headers);
+        http1::write_head(&mut out, head);
         let taken = ready!(Pin::new(&mut *stream).poll_write(cx, &out))?;
         if taken == 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
@@ -367,11 +360,11 @@ impl Pool {
         }
     }
 
-    fn hand_over(&self, answered: Answered, slot: Slot, prepared: Prepared) -> Result<Response<ResponseBody>, ProxyError> {
+    fn hand_over(&self, answered: Answered, slot: Slot, upgrade: Option<Upgrade>) -> Result<Response<ResponseBody>, ProxyError> {
         let Answered { answer, line, sending } = answered;
         let Answer { mut head, framing, mut rest, keep_alive, protocol } = *answer;
         let spec = &self.0.upstream.spec;
-        if let (StatusCode::SWITCHING_PROTOCOLS, Some(upgrade)) = (head.status(), prepared.upgrade) {
+        if let (StatusCode::SWITCHING_PROTOCOLS, Some(upgrade)) = (head.status(), upgrade) {
             head.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
             if let Some(protocol) = protocol {
                 head.headers_mut().insert(header::UPGRADE, protocol);
@@ -453,7 +446,7 @@ async fn age(pool: Weak<Inner>) {
         let Some(pool) = pool.upgrade() else { return };
         let now = Instant::now();
         for server in &pool.servers {
-            server.idle.borrow_mut().retain_mut(|line| now.duration_since(line.idle_since) < keep_alive && line.stands());
+            server.idle.borrow_mut().retain_mut(|line| now.duration_since(line.used) < keep_alive && line.stands());
         }
     }
 }

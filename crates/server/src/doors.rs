@@ -35,11 +35,12 @@ pub(crate) struct FrontDoor {
 }
 
 impl Door for FrontDoor {
-    async fn call(&self, request: Request<RequestBody>, meta: &RequestMeta) -> Response<ResponseBody> {
+    async fn call(&self, request: Request<RequestBody>, meta: &RequestMeta, note: &mut AccessNote) -> Response<ResponseBody> {
         if !self.surface.is_own(&meta.host, request.uri().path()) {
-            return self.gateway.call(request, meta).await;
+            return self.gateway.call(request, meta, note).await;
         }
         if request.uri().path() == "/healthz" && matches!(*request.method(), Method::GET | Method::HEAD) {
+            note.surface = Surface::App;
             return alive();
         }
         // On the heap, so that requests for the gateway do not carry its size about.
@@ -60,7 +61,6 @@ fn alive() -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::Full(Bytes::from_static(b"{\"ok\": true}")));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response.extensions_mut().insert(AccessNote { surface: Surface::App, ..AccessNote::default() });
     response
 }
 

@@ -16,6 +16,7 @@ use super::head::number;
 use crate::{
     body::AnswerBody,
     core::Core,
+    headers::Added,
     tls::ClientIo,
     wire::{Order, Wire},
 };
@@ -54,12 +55,13 @@ pub(super) struct BrokenOff;
 
 impl Answering {
     /// To a request of that `method`, from a client that would keep the connection or not.
-    pub(super) fn new(core: &Core, wire: &Wire, response: Response<AnswerBody>, method: &Method, keep_alive: bool) -> Self {
+    pub(super) fn new(core: &Core, wire: &Wire, response: Response<AnswerBody>, added: Added, method: &Method, keep_alive: bool) -> Self {
         let (head, body) = response.into_parts();
         let mut out = core.buffers.take_out();
         let closes = head.headers.get_all(header::CONNECTION).iter().any(says_close);
         let keep_alive = keep_alive && !closes && wire.order() == Order::None;
-        let coding = write_head(&mut out, core, &head, method, body.size_hint().exact(), keep_alive);
+        let coding = write_head(&mut out, core, &head, added, method, body.size_hint().exact(), keep_alive);
+        core.buffers.give_back_map(head.headers);
         Self {
             out,
             written: 0,
@@ -193,6 +195,7 @@ fn write_head(
     out: &mut Vec<u8>,
     core: &Core,
     head: &response::Parts,
+    added: Added,
     method: &Method,
     exact: Option<u64>,
     keep_alive: bool,
@@ -203,6 +206,7 @@ fn write_head(
     out.extend_from_slice(head.status.canonical_reason().unwrap_or("<none>").as_bytes());
     out.extend_from_slice(b"\r\n");
     let (length, dated) = write_headers(out, &head.headers);
+    added.write(out);
     if !dated {
         out.extend_from_slice(b"date: ");
         core.buffers.date.write(out, core.clock.now());

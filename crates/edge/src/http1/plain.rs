@@ -12,14 +12,14 @@ use std::{
 
 use baluarte_proxy::RequestBody;
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
+use http::{HeaderName, HeaderValue, Method, Request, Uri, header};
 use memchr::memchr;
 use tokio::io::ReadBuf;
 
 use super::{
     answer::{Answering, says_close},
     framing::check_incomplete,
-    head::{self, Body, HeadLimits},
+    head::{self, Body},
 };
 use crate::{
     core::Core,
@@ -33,8 +33,6 @@ use crate::{
 const PIECES: u8 = 8;
 /// So many bytes of further requests are taken while one is answered; a client that sends more waits.
 const AHEAD: usize = 16 * 1_024;
-/// Room for as many headers as most requests have.
-const HEADERS: usize = 14;
 
 /// Why the plain way ends.
 pub(crate) enum Left<S> {
@@ -73,7 +71,7 @@ pub(crate) async fn serve<S: ClientIo, D: Door>(mut stream: S, mut held: BytesMu
         };
         let method = request.method().clone();
         // On the heap while it lasts: a connection that rests does not carry the size of a request about.
-        let mut call = Box::pin(Rc::clone(service).answer(request));
+        let mut call = Box::pin(Rc::clone(service).answer_without_added(request));
         let called = poll_fn(|cx| {
             if wire.order() == Order::Cut {
                 return Poll::Ready(None);
@@ -84,9 +82,9 @@ pub(crate) async fn serve<S: ClientIo, D: Door>(mut stream: S, mut held: BytesMu
             }
         })
         .await;
-        let Some(response) = called else { return Left::Gone(stream) };
+        let Some((response, added)) = called else { return Left::Gone(stream) };
         drop(call);
-        let mut answering = Answering::new(core, wire, response, &method, keep_alive);
+        let mut answering = Answering::new(core, wire, response, added, &method, keep_alive);
         let written = poll_fn(|cx| match wire.order() {
             Order::Cut => Poll::Ready(false),
             _ => answering.poll(cx, &mut stream, wire).map(|result| result.is_ok()),
@@ -113,7 +111,7 @@ fn poll_next<S: ClientIo>(
 ) -> Poll<Next> {
     loop {
         if !held.is_empty() {
-            match take(held.split().freeze(), &core.limits) {
+            match take(held.split().freeze(), core) {
                 Taken::Plain { plain, underscore, rest } => {
                     *held = if rest.is_empty() { BytesMut::new() } else { BytesMut::from(rest) };
                     if underscore {
@@ -178,12 +176,13 @@ enum Taken {
     Other(Bytes),
 }
 
-fn take(bytes: Bytes, limits: &HeadLimits) -> Taken {
+fn take(bytes: Bytes, core: &Core) -> Taken {
+    let limits = &core.limits;
     // Empty lines before a request, and what is no request at all.
     if !bytes.first().is_some_and(u8::is_ascii_uppercase) {
         return Taken::Other(bytes);
     }
-    let mut headers = HeaderMap::with_capacity(HEADERS);
+    let mut headers = core.buffers.take_map();
     let mut keep_alive = true;
     let mut special = false;
     let head = head::read(&bytes, limits, |name, value| {

@@ -167,7 +167,7 @@ impl Drop for TellWhenDropped {
 }
 
 impl Door for Mirror {
-    async fn call(&self, mut request: Request<RequestBody>, meta: &RequestMeta) -> Response<ResponseBody> {
+    async fn call(&self, mut request: Request<RequestBody>, meta: &RequestMeta, note: &mut AccessNote) -> Response<ResponseBody> {
         match request.uri().path() {
             "/wait" => {
                 self.called.notify_one();
@@ -193,13 +193,13 @@ impl Door for Mirror {
                 response
             }
             "/noted" => {
-                let mut response = Response::new(ResponseBody::Full("noted".into()));
-                response.extensions_mut().insert(AccessNote {
+                let response = Response::new(ResponseBody::Full("noted".into()));
+                *note = AccessNote {
                     surface: Surface::Gateway,
                     route: Some("shop".into()),
                     user_id: None,
                     upstream: Some(Duration::from_millis(3)),
-                });
+                };
                 response
             }
             "/ws" => {

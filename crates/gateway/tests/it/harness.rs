@@ -177,8 +177,9 @@ pub(crate) async fn world_with(control: tokio::runtime::Handle, config: &str, ow
                     host: host.into(),
                 };
                 async move {
-                    let mut response = core.call(request.map(RequestBody::incoming), &meta).await;
-                    notes.borrow_mut().push(response.extensions_mut().remove::<AccessNote>().expect("every answer has its note"));
+                    let mut note = AccessNote::default();
+                    let response = core.call(request.map(RequestBody::incoming), &meta, &mut note).await;
+                    notes.borrow_mut().push(note);
                     Ok::<_, Infallible>(shown(response))
                 }
             });

@@ -11,5 +11,5 @@ mod sending;
 
 pub(crate) use chunked::Chunked;
 pub(crate) use head::{Answer, Framing, Parsed, parse};
-pub(crate) use request::write_head;
+pub(crate) use request::{Head, write_head};
 pub(crate) use sending::{Sending, Stopped};

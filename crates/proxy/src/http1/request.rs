@@ -1,6 +1,19 @@
 //! A request's head on its way out.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header, uri::PathAndQuery};
+use http::{HeaderMap, HeaderValue, Method, Uri, header, uri::PathAndQuery};
+
+use crate::headers::push_line;
+
+/// What is sent before a body, as often as it takes.
+pub(crate) struct Head<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) uri: &'a Uri,
+    pub(crate) headers: &'a HeaderMap,
+    /// More headers, whole lines.
+    pub(crate) lines: &'a [u8],
+    /// The client asks for another protocol.
+    pub(crate) upgrade: bool,
+}
 
 /// How a body is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,22 +27,22 @@ pub(super) enum Coding {
 ///
 /// What a `HeaderMap`, a `Method` and a `Uri` can hold has neither line ends nor other control characters in it (the types see
 /// to that), so nothing can be smuggled into the next line.
-pub(crate) fn write_head(out: &mut Vec<u8>, method: &Method, uri: &Uri, headers: &HeaderMap) {
-    write_lines(out, method, uri, headers);
+pub(crate) fn write_head(out: &mut Vec<u8>, head: &Head<'_>) {
+    write_lines(out, head);
     out.extend_from_slice(b"\r\n");
 }
 
 /// As [`write_head`], for a request with a body of which `exact` tells the length, if anything does.
-pub(super) fn write_head_before_body(out: &mut Vec<u8>, method: &Method, uri: &Uri, headers: &HeaderMap, exact: Option<u64>) -> Coding {
-    write_lines(out, method, uri, headers);
-    let coding = match (headers.get(header::CONTENT_LENGTH).and_then(length), exact) {
+pub(super) fn write_head_before_body(out: &mut Vec<u8>, head: &Head<'_>, exact: Option<u64>) -> Coding {
+    write_lines(out, head);
+    let coding = match (head.headers.get(header::CONTENT_LENGTH).and_then(length), exact) {
         (Some(length), _) => Coding::Sized(length),
         (None, Some(length)) => {
-            write_line(out, &header::CONTENT_LENGTH, itoa::Buffer::new().format(length).as_bytes());
+            push_line(out, &header::CONTENT_LENGTH, itoa::Buffer::new().format(length).as_bytes());
             Coding::Sized(length)
         }
         (None, None) => {
-            write_line(out, &header::TRANSFER_ENCODING, b"chunked");
+            push_line(out, &header::TRANSFER_ENCODING, b"chunked");
             Coding::Chunked
         }
     };
@@ -37,24 +50,15 @@ pub(super) fn write_head_before_body(out: &mut Vec<u8>, method: &Method, uri: &U
     coding
 }
 
-fn write_lines(out: &mut Vec<u8>, method: &Method, uri: &Uri, headers: &HeaderMap) {
-    out.extend_from_slice(method.as_str().as_bytes());
+fn write_lines(out: &mut Vec<u8>, head: &Head<'_>) {
+    out.extend_from_slice(head.method.as_str().as_bytes());
     out.push(b' ');
-    out.extend_from_slice(uri.path_and_query().map_or("/", PathAndQuery::as_str).as_bytes());
+    out.extend_from_slice(head.uri.path_and_query().map_or("/", PathAndQuery::as_str).as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");
-    for (name, value) in headers {
-        write_line(out, name, value.as_bytes());
+    for (name, value) in head.headers {
+        push_line(out, name, value.as_bytes());
     }
-}
-
-fn write_line(out: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
-    let name = name.as_str().as_bytes();
-    // One check of the room instead of four.
-    out.reserve(name.len() + value.len() + 4);
-    out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(head.lines);
 }
 
 /// Digits only, at most what a signed 64-bit number holds.

@@ -8,14 +8,14 @@ use std::{
 };
 
 use bytes::{Buf as _, Bytes};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_body::Body as _;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::Instant,
 };
 
-use super::request::{Coding, write_head_before_body};
+use super::request::{Coding, Head, write_head_before_body};
 use crate::{RequestBody, error::ClientFault, headers::tokens};
 
 /// Pieces of a body up to this size are copied behind what goes before them, to be written with it; larger ones are written as they are.
@@ -74,9 +74,9 @@ pub(crate) enum Stopped {
 }
 
 impl Sending {
-    pub(crate) fn new(method: &Method, uri: &Uri, headers: &HeaderMap, body: RequestBody) -> Self {
+    pub(crate) fn new(head: &Head<'_>, body: RequestBody) -> Self {
         let mut out = Vec::with_capacity(1_024);
-        let coding = write_head_before_body(&mut out, method, uri, headers, body.size_hint().exact());
+        let coding = write_head_before_body(&mut out, head, body.size_hint().exact());
         Self {
             out,
             written: 0,
@@ -84,7 +84,7 @@ impl Sending {
             piece_end: b"",
             body: Some(body),
             coding,
-            announced: headers.get(header::TRAILER).cloned(),
+            announced: head.headers.get(header::TRAILER).cloned(),
             touched: false,
             moved: Instant::now(),
             state: State::UnderWay,
