@@ -85,9 +85,15 @@ pub(crate) async fn serve<S: ClientIo, D: Door>(mut stream: S, mut held: BytesMu
         let Some((response, added)) = called else { return Left::Gone(stream) };
         drop(call);
         let mut answering = Answering::new(core, wire, response, added, &method, keep_alive);
-        let written = poll_fn(|cx| match wire.order() {
-            Order::Cut => Poll::Ready(false),
-            _ => answering.poll(cx, &mut stream, wire).map(|result| result.is_ok()),
+        let written = poll_fn(|cx| {
+            if wire.order() == Order::Cut {
+                return Poll::Ready(false);
+            }
+            match answering.poll(cx, &mut stream, wire) {
+                Poll::Ready(result) => Poll::Ready(result.is_ok()),
+                // An answer may say nothing for hours: whoever has left does not keep its upstream busy.
+                Poll::Pending => poll_leaves(cx, &mut stream, &mut held, core).map(|()| false),
+            }
         })
         .await;
         let keep_alive = answering.keep_alive;

@@ -80,6 +80,16 @@ async fn a_client_that_leaves_ends_its_request() {
 }
 
 #[tokio::test]
+async fn a_client_that_leaves_a_silent_answer_frees_what_it_holds() {
+    let rig = Rig::start();
+    let mut stream = rig.connect().await;
+    stream.write_all(b"GET /endless HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("sent");
+    read_until(&mut stream, "and so on").await;
+    drop(stream);
+    tokio::time::timeout(PATIENCE, rig.freed.notified()).await.expect("the answer is let go");
+}
+
+#[tokio::test]
 async fn more_connections_than_allowed_are_told_to_come_back() {
     let rig = Rig::with(options(), EdgeConfig { max_connections_per_client: 2, ..config() });
     let mut kept = Vec::new();

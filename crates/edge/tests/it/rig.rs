@@ -186,6 +186,18 @@ impl Door for Mirror {
                 let pieces = futures::stream::iter(std::iter::repeat_with(piece).take(256));
                 Response::new(ResponseBody::Boxed(Box::pin(http_body_util::StreamBody::new(pieces))))
             }
+            "/endless" => {
+                let held = TellWhenDropped(Arc::clone(&self.freed));
+                let first = futures::stream::iter([Ok(http_body::Frame::data(Bytes::from_static(b"and so on")))]);
+                let endless = futures::StreamExt::chain(
+                    first,
+                    futures::stream::poll_fn(move |_| {
+                        let _held = &held;
+                        std::task::Poll::Pending
+                    }),
+                );
+                Response::new(ResponseBody::Boxed(Box::pin(http_body_util::StreamBody::new(endless))))
+            }
             "/problem" => {
                 let problem = Problem::of(&refusals::CONFLICT);
                 let mut response = Response::new(ResponseBody::Empty);
