@@ -45,6 +45,7 @@ pub(crate) enum Left<S> {
 }
 
 /// A request, or why there is none.
+#[expect(clippy::large_enum_variant, reason = "a value of a moment, nearly always the large one")]
 enum Next {
     Request(Plain),
     Other,
@@ -170,6 +171,7 @@ fn poll_leaves<S: ClientIo>(cx: &mut Context<'_>, stream: &mut S, held: &mut Byt
 }
 
 /// What is at the front of the bytes that were read.
+#[expect(clippy::large_enum_variant, reason = "a value of a moment, nearly always the large one")]
 enum Taken {
     Plain {
         plain: Plain,
