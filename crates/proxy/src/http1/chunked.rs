@@ -124,8 +124,11 @@ fn trailers(section: &[u8]) -> Result<Option<HeaderMap>, &'static str> {
 mod tests {
     use super::*;
 
-    /// Feeds `text` in pieces of `size` bytes; the data and trailers that came out, and whether it was the whole body.
-    fn read(text: &[u8], size: usize) -> Result<(Vec<u8>, Option<HeaderMap>, bool, usize), &'static str> {
+    /// Data, trailers, whether that was the whole body, and how many bytes came behind it.
+    type Came = (Vec<u8>, Option<HeaderMap>, bool, usize);
+
+    /// Feeds `text` in pieces of `size` bytes.
+    fn read(text: &[u8], size: usize) -> Result<Came, &'static str> {
         let mut chunked = Chunked::new();
         let (mut data, mut trailers, mut rest) = (Vec::new(), None, 0);
         for piece in text.chunks(size) {
