@@ -45,24 +45,36 @@ CREATE TABLE audit_head (
 );
 CREATE UNIQUE INDEX audit_head_is_one ON audit_head ((true));
 
--- A link only ever follows the end, and moves it.
+-- Links only ever follow the end, and move it: once for all links of a statement.
 CREATE FUNCTION audit_entries_follow() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    first BIGINT;
+    last BIGINT;
+    added BIGINT;
 BEGIN
-    UPDATE audit_head SET seq = NEW.seq, hash = NEW.hash WHERE seq = NEW.seq - 1;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'audit: a link follows the end of the chain';
+    SELECT min(seq), max(seq), count(*) INTO first, last, added FROM links;
+    IF added = 0 THEN
+        RETURN NULL;
     END IF;
-    RETURN NEW;
+    IF last - first + 1 = added THEN
+        UPDATE audit_head SET seq = last, hash = (SELECT hash FROM links WHERE seq = last) WHERE seq = first - 1;
+        IF FOUND THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+    RAISE EXCEPTION 'audit: a link follows the end of the chain';
 END $$;
-CREATE TRIGGER audit_entries_follow BEFORE INSERT ON audit_entries FOR EACH ROW EXECUTE FUNCTION audit_entries_follow();
+CREATE TRIGGER audit_entries_follow AFTER INSERT ON audit_entries REFERENCING NEW TABLE AS links
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_entries_follow();
 
 CREATE FUNCTION audit_head_moves() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'UPDATE' THEN
-        IF NEW.chain = OLD.chain AND NEW.seq = OLD.seq + 1 THEN
+        IF NEW.chain = OLD.chain AND NEW.seq > OLD.seq
+            AND EXISTS (SELECT 1 FROM audit_entries WHERE seq = NEW.seq AND hash = NEW.hash) THEN
             RETURN NEW;
         END IF;
-        RAISE EXCEPTION 'audit: the end of the chain moves on by one link at a time';
+        RAISE EXCEPTION 'audit: the end of the chain moves on to its links only';
     END IF;
     RAISE EXCEPTION 'audit: the end of the chain stays';
 END $$;

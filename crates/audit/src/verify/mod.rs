@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Links in one page.
-const PAGE: i64 = 2_048;
+const PAGE: i64 = 1_024;
 /// Checkpoints in one page.
 const SIGNED: usize = 1_000;
 /// More findings than this are only counted.

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
 mod record;
+mod search;
+mod upkeep;
 mod verify;
 
 use baluarte_audit::{Audit, AuditConfig, MIGRATIONS, Parts};

@@ -1,5 +1,6 @@
 //! The built binary, from outside: one file per topic.
 
+mod audit;
 mod cluster;
 mod commands;
 mod config_findings;
@@ -14,6 +15,7 @@ mod outside;
 mod own_surface;
 mod production;
 mod real_apps;
+mod recorded;
 mod scratch;
 mod shutdown;
 

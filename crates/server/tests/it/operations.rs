@@ -25,6 +25,16 @@ fn operations(document: &Value) -> Vec<(String, String, Value)> {
     all
 }
 
+/// `POST /api/v1/…`: whatever does not only read.
+pub(crate) fn changing_operations() -> Vec<String> {
+    let reads = |method: &str| ["GET", "HEAD", "OPTIONS"].contains(&method);
+    operations(&committed().1)
+        .into_iter()
+        .filter(|(method, ..)| !reads(method))
+        .map(|(method, path, _)| format!("{method} {path}"))
+        .collect()
+}
+
 #[test]
 fn the_committed_document_is_what_the_code_says() {
     let printed = Scratch::new().run(&["openapi"]).expect(0).stdout;

@@ -1,0 +1,144 @@
+//! Every operation that changes something leaves an entry in the audit log: the document says which operations there are, so that a
+//! new one cannot be forgotten.
+
+use std::collections::BTreeSet;
+
+use baluarte_testkit::{Answer, Baluarte, Client, each_process_backend};
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::{bin, operations::changing_operations, outside::PASSWORD};
+
+/// Operations that need no entry, with the reason. This list may only shrink.
+const UNRECORDED: &[(&str, &str)] =
+    &[("POST /api/v1/auth/refresh", "moves a session on that has an entry, four times an hour and device; a token used twice has one")];
+
+const CONFIG: &str = r#"
+[identity]
+registration = "open"
+email_verification = "required"
+[limits.api]
+key = "ip"
+rate = "100000/s"
+burst = 100000
+[limits.account]
+key = "ip"
+rate = "100000/s"
+burst = 100000
+[limits.login]
+key = "ip"
+rate = "100000/s"
+burst = 100000
+[limits.forgot-password]
+key = "ip"
+rate = "100000/s"
+burst = 100000
+"#;
+
+struct Walk {
+    app: Baluarte,
+    admin: Client,
+    done: BTreeSet<String>,
+}
+
+impl Walk {
+    /// Performs an operation as the right person and looks for the entry that its request left.
+    async fn does(&mut self, who: &Client, operation: &str, path: &str, body: Option<Value>) -> Answer {
+        let method: Method = operation.split(' ').next().and_then(|word| word.parse().ok()).expect("a method");
+        let answer = who
+            .send(method, path, |request| match &body {
+                Some(body) => request.json(body),
+                None => request,
+            })
+            .await;
+        assert!((200..300).contains(&answer.status), "{operation}: {} {}", answer.status, answer.text());
+        self.done.insert(operation.to_owned());
+        if !UNRECORDED.iter().any(|(name, _)| *name == operation) {
+            let id = answer.header("x-request-id").expect("every answer names its request").to_owned();
+            let path = format!("/api/v1/admin/audit?request_id={id}");
+            // What goes on after the answer is recorded when it is done.
+            let found =
+                self.app.eventually(&self.admin, &path, |answer| !answer.json()["items"].as_array().is_none_or(Vec::is_empty)).await;
+            let entry = &found.json()["items"][0];
+            assert_eq!(entry["status"], "success", "{operation}: {entry}");
+            assert!(entry["ip"].is_string(), "{operation}: {entry}");
+        }
+        answer
+    }
+
+    /// The token in the link of the last mail to somebody.
+    async fn token(&self, address: &str) -> String {
+        let mail = self.app.mail_to(address).await;
+        let text = mail["text"].as_str().unwrap_or_default();
+        let at = text.find("token=").unwrap_or_else(|| panic!("a link in {text}"));
+        text[at + 6..].chars().take_while(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).collect()
+    }
+}
+
+each_process_backend! {
+    async fn every_operation_that_changes_something_leaves_an_entry(backend) {
+        let app = Baluarte::builder(bin()).backend(backend).config(CONFIG).start().await;
+        app.create_user("root@example.com", PASSWORD, "admin");
+        let admin = app.sign_in("root@example.com", PASSWORD).await;
+        let anybody = app.client();
+        let reader = app.sign_in("root@example.com", PASSWORD).await;
+        let mut walk = Walk { app, admin: reader, done: BTreeSet::new() };
+        let ana = json!({ "email": "ana@example.com", "password": PASSWORD, "name": "Ana" });
+
+        walk.does(&anybody, "POST /api/v1/auth/register", "/api/v1/auth/register", Some(ana.clone())).await;
+        walk.token("ana@example.com").await;
+        walk.does(&anybody, "POST /api/v1/auth/verify-email/resend", "/api/v1/auth/verify-email/resend", Some(json!({ "email": "ana@example.com" }))).await;
+        let token = walk.token("ana@example.com").await;
+        walk.does(&anybody, "POST /api/v1/auth/verify-email", "/api/v1/auth/verify-email", Some(json!({ "token": token }))).await;
+        let login = json!({ "email": "ana@example.com", "password": PASSWORD });
+        let tokens = walk.does(&anybody, "POST /api/v1/auth/login", "/api/v1/auth/login", Some(login)).await.json();
+        let refresh = json!({ "refresh_token": tokens["refresh_token"] });
+        let tokens = walk.does(&anybody, "POST /api/v1/auth/refresh", "/api/v1/auth/refresh", Some(refresh)).await.json();
+        let ana = walk.app.client().with_bearer(tokens["access_token"].as_str().expect("a token"));
+        walk.does(&ana, "PATCH /api/v1/users/me", "/api/v1/users/me", Some(json!({ "name": "Ana María" }))).await;
+        let change = json!({ "current_password": PASSWORD, "password": "another horse battery staple 8" });
+        walk.does(&ana, "PUT /api/v1/users/me/password", "/api/v1/users/me/password", Some(change)).await;
+        let other = walk.app.sign_in("ana@example.com", "another horse battery staple 8").await;
+        let sessions = other.get("/api/v1/sessions").await.json();
+        let old = sessions["items"].as_array().and_then(|all| all.iter().find(|it| it["current"] == false)).expect("the first device")["id"].clone();
+        let path = format!("/api/v1/sessions/{}", old.as_str().expect("an id"));
+        walk.does(&other, "DELETE /api/v1/sessions/{id}", &path, None).await;
+        walk.does(&other, "POST /api/v1/auth/logout", "/api/v1/auth/logout", None).await;
+        walk.does(&anybody, "POST /auth/forgot-password", "/auth/forgot-password", Some(json!({ "email": "ana@example.com" }))).await;
+        let token = walk.token("ana@example.com").await;
+        walk.does(&anybody, "POST /auth/reset-password", "/auth/reset-password", Some(json!({ "token": token, "password": PASSWORD }))).await;
+        let ana = walk.app.sign_in("ana@example.com", PASSWORD).await;
+
+        let zoe = json!({ "email": "zoe@example.com", "name": "Zoë", "password": PASSWORD });
+        let zoe = walk.does(&admin, "POST /api/v1/admin/users", "/api/v1/admin/users", Some(zoe)).await.json();
+        let id = zoe["user"]["id"].as_str().expect("an id").to_owned();
+        walk.does(&admin, "PATCH /api/v1/admin/users/{id}", &format!("/api/v1/admin/users/{id}"), Some(json!({ "disabled": true }))).await;
+        walk.does(&admin, "DELETE /api/v1/admin/users/{id}/sessions", &format!("/api/v1/admin/users/{id}/sessions"), None).await;
+        walk.does(&admin, "POST /api/v1/admin/audit/checkpoints", "/api/v1/admin/audit/checkpoints", None).await;
+
+        let tomorrow = baluarte_kernel::Clock::System.now().plus(std::time::Duration::from_secs(86_400)).to_string();
+        let job = json!({ "url": "https://app.example.com/hook", "run_at": tomorrow });
+        let job = walk.does(&admin, "POST /api/v1/jobs", "/api/v1/jobs", Some(job)).await.json();
+        let job = job["id"].as_str().expect("an id").to_owned();
+        walk.does(&admin, "DELETE /api/v1/jobs/{id}", &format!("/api/v1/jobs/{job}"), None).await;
+
+        let hooks = "/api/v1/admin/webhooks";
+        let hook = walk.does(&admin, "POST /api/v1/admin/webhooks", hooks, Some(json!({ "url": "https://app.example.com/hooks" }))).await.json();
+        let hook = hook["id"].as_str().or(hook["endpoint"]["id"].as_str()).unwrap_or_else(|| panic!("an id in {hook}")).to_owned();
+        let one = format!("{hooks}/{hook}");
+        walk.does(&admin, "PATCH /api/v1/admin/webhooks/{id}", &one, Some(json!({ "description": "the shop" }))).await;
+        walk.does(&admin, "POST /api/v1/admin/webhooks/{id}/rotate-secret", &format!("{one}/rotate-secret"), Some(json!({}))).await;
+        let sent = walk.does(&admin, "POST /api/v1/admin/webhooks/{id}/test", &format!("{one}/test"), None).await.json();
+        let sent = sent["id"].as_str().expect("an id").to_owned();
+        let again = format!("{one}/deliveries/{sent}/replay");
+        walk.does(&admin, "POST /api/v1/admin/webhooks/{id}/deliveries/{delivery}/replay", &again, None).await;
+        let since = json!({ "since": "2026-01-01T00:00:00Z" });
+        walk.does(&admin, "POST /api/v1/admin/webhooks/{id}/replay", &format!("{one}/replay"), Some(since)).await;
+        walk.does(&admin, "DELETE /api/v1/admin/webhooks/{id}", &one, None).await;
+
+        walk.does(&ana, "DELETE /api/v1/users/me", "/api/v1/users/me", Some(json!({ "password": PASSWORD }))).await;
+
+        let forgotten: Vec<_> = changing_operations().into_iter().filter(|operation| !walk.done.contains(operation)).collect();
+        assert!(forgotten.is_empty(), "nothing shows that these leave an entry; perform them above: {forgotten:?}");
+    }
+}
