@@ -1,7 +1,11 @@
 //! `[identity]`: what the operator may choose about accounts.
 
+use std::collections::BTreeMap;
+
 use baluarte_kernel::{ByteSize, Findings, Period, Secret};
 use serde::{Deserialize, Serialize};
+
+use crate::{MfaPolicy, Role};
 
 /// Who may create an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
@@ -61,6 +65,11 @@ pub struct IdentityConfig {
     pub password_passes: u32,
     /// Threads that hash passwords, at the lowest priority; 0: half of the processor's cores.
     pub password_threads: u32,
+    /// Second factors by role: "off", "optional" or "required" (who has none sets one up before the first session begins).
+    /// Roles that are not named: "optional".
+    pub mfa: BTreeMap<String, MfaPolicy>,
+    /// How long a browser that its owner trusts is asked for no second factor.
+    pub trusted_device_lifetime: Period,
     /// Tell people by mail when they sign in from an address that is new for their account.
     pub sign_in_notice: bool,
 }
@@ -83,6 +92,7 @@ impl IdentityConfig {
             ("refresh_lifetime", self.refresh_lifetime, Period::from_secs(3_600), Period::from_secs(2 * 365 * DAY)),
             ("key_rotation", self.key_rotation, Period::from_secs(3_600), Period::from_secs(365 * DAY)),
             ("reset_lifetime", self.reset_lifetime, Period::from_secs(60), Period::from_secs(DAY)),
+            ("trusted_device_lifetime", self.trusted_device_lifetime, Period::from_secs(3_600), Period::from_secs(90 * DAY)),
             ("verification_lifetime", self.verification_lifetime, Period::from_secs(60), Period::from_secs(30 * DAY)),
         ];
         for (key, value, least, most) in bounds {
@@ -120,6 +130,11 @@ impl IdentityConfig {
                 format!("found {}, allowed are 0 (half of the cores) to {}", self.password_threads, Self::MAX_PASSWORD_THREADS),
             );
         }
+        for role in self.mfa.keys() {
+            if let Err(bad) = role.parse::<Role>() {
+                findings.add(format!("identity.mfa.{role}"), bad.to_string());
+            }
+        }
         if self.audience.len() > 200 || self.audience.chars().any(char::is_control) {
             findings.add("identity.audience", "found something that is not a short printable text");
         }
@@ -146,6 +161,8 @@ impl Default for IdentityConfig {
             password_memory: Self::MIN_PASSWORD_MEMORY,
             password_passes: Self::MIN_PASSWORD_PASSES,
             password_threads: 0,
+            mfa: BTreeMap::new(),
+            trusted_device_lifetime: Period::from_secs(30 * DAY),
             sign_in_notice: false,
         }
     }

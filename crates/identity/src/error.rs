@@ -41,6 +41,35 @@ pub enum IdentityError {
     /// A link from a mail: used, too old, replaced by a newer one, or damaged.
     #[error("the link is not valid any more")]
     LinkInvalid,
+    /// The attempt to sign in is over: too old, answered, answered wrongly too often, or never ours.
+    #[error("signing in has to begin again")]
+    SecondStepOver,
+    /// The second answer of a sign-in.
+    #[error("wrong code")]
+    WrongCode,
+    /// Somebody signed in gave it.
+    #[error("not the right code")]
+    BadCode,
+    /// Another code was sent a moment ago, or enough of them.
+    #[error("too soon for another code")]
+    CodeTooSoon { retry_after: Duration },
+    /// Not set up for this account, or codes cannot be sent that way.
+    #[error("that second factor is not available")]
+    FactorUnavailable,
+    #[error("that second factor is in force already")]
+    FactorExists,
+    #[error("no such second factor")]
+    FactorNotFound,
+    /// The role demands one.
+    #[error("the last second factor has to stay")]
+    FactorRequired,
+    #[error("second factors are switched off for this role")]
+    FactorsOff,
+    /// Something sensitive, and the last proof of who it is was a while ago.
+    #[error("asks for the password or a code")]
+    ReauthenticationNeeded,
+    #[error("no such trusted device")]
+    TrustedDeviceNotFound,
     #[error("no user {0}")]
     UserNotFound(UserId),
     #[error("no such session")]

@@ -3,6 +3,7 @@
 mod actions;
 mod config;
 mod error;
+mod factors;
 mod http;
 mod mails;
 mod model;
@@ -20,6 +21,10 @@ pub use actions::ACTIONS;
 use baluarte_kernel::UserId;
 pub use config::{EmailVerification, IdentityConfig, Registration};
 pub use error::IdentityError;
+pub use factors::{
+    Answer, EmailEnrolment, Factor, FactorKind, Factors, Method, MfaPolicy, OpenStep, Reauthentication, SecondStep, TotpEnrolment,
+    TrustedDevice, TrustedDeviceId, Welcome,
+};
 pub use http::{NamedLimit, PROBLEMS};
 pub use model::{
     BadEmail, BadName, BadRole, CreatedAccount, Email, Granted, Name, NewAccount, NewUser, Person, ProfileChange, Refreshed, Registered,
@@ -34,5 +39,6 @@ pub const MIGRATIONS: Migrations = Migrations {
     steps: &[
         Migration::common("0001_accounts", include_str!("../migrations/0001_accounts.sql")),
         Migration::common("0002_registrations", include_str!("../migrations/0002_registrations.sql")),
+        Migration::common("0003_factors", include_str!("../migrations/0003_factors.sql")),
     ],
 };

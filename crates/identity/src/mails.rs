@@ -51,9 +51,9 @@ texts! {
 }
 
 /// A button and what it leads to.
-struct Action<'a> {
-    label: &'a str,
-    url: &'a str,
+pub(crate) struct Action<'a> {
+    pub(crate) label: &'a str,
+    pub(crate) url: &'a str,
 }
 
 #[derive(Template)]
@@ -78,14 +78,14 @@ struct Text<'a> {
 }
 
 /// A mail before it becomes text and HTML.
-struct Draft<'a> {
-    kind: &'static str,
-    subject: &'a str,
-    heading: &'a str,
-    paragraphs: Vec<String>,
-    action: Option<Action<'a>>,
-    notes: Vec<String>,
-    useful_until: Timestamp,
+pub(crate) struct Draft<'a> {
+    pub(crate) kind: &'static str,
+    pub(crate) subject: &'a str,
+    pub(crate) heading: &'a str,
+    pub(crate) paragraphs: Vec<String>,
+    pub(crate) action: Option<Action<'a>>,
+    pub(crate) notes: Vec<String>,
+    pub(crate) useful_until: Timestamp,
 }
 
 /// Writes mails in the name of one installation.
@@ -97,7 +97,7 @@ pub(crate) struct Mails {
 }
 
 /// Notices about something that has happened are worth sending for so long.
-const NOTICE: Duration = Duration::from_secs(3 * 86_400);
+pub(crate) const NOTICE: Duration = Duration::from_secs(3 * 86_400);
 
 impl Mails {
     pub(crate) fn new(public_url: &str) -> Self {
@@ -162,7 +162,11 @@ impl Mails {
             kind: "identity.password_changed",
             subject: words.changed_subject_site,
             heading: words.changed_heading,
-            paragraphs: vec![fill(words.changed_text_site, &[&self.site]), place(words, from, now), words.changed_not_you.to_owned()],
+            paragraphs: vec![
+                fill(words.changed_text_site, &[&self.site]),
+                place(words.from_where, from, now),
+                words.changed_not_you.to_owned(),
+            ],
             action: Some(Action { label: words.changed_action, url: &url }),
             notes: Vec::new(),
             useful_until: now.plus(NOTICE),
@@ -177,7 +181,11 @@ impl Mails {
             kind: "identity.new_sign_in",
             subject: words.new_place_subject_site,
             heading: words.new_place_heading,
-            paragraphs: vec![fill(words.new_place_text_site, &[&self.site]), place(words, from, now), words.new_place_not_you.to_owned()],
+            paragraphs: vec![
+                fill(words.new_place_text_site, &[&self.site]),
+                place(words.from_where, from, now),
+                words.new_place_not_you.to_owned(),
+            ],
             action: Some(Action { label: words.changed_action, url: &url }),
             notes: Vec::new(),
             useful_until: now.plus(NOTICE),
@@ -185,7 +193,17 @@ impl Mails {
         self.write(to, to.locale, &draft)
     }
 
-    fn write(&self, to: &User, locale: Locale, draft: &Draft<'_>) -> Message {
+    /// What people know us by.
+    pub(crate) fn site(&self) -> &str {
+        &self.site
+    }
+
+    /// Where somebody goes whose password is known to others.
+    pub(crate) fn forgot_url(&self) -> String {
+        format!("{}/auth/forgot-password", self.public_url)
+    }
+
+    pub(crate) fn write(&self, to: &User, locale: Locale, draft: &Draft<'_>) -> Message {
         let footer = fill(Words::of(locale).footer_site, &[&self.site]);
         let Draft { heading, paragraphs, action, notes, .. } = draft;
         let html = Html { lang: locale.tag(), heading, paragraphs, action, notes, footer: &footer };
@@ -203,10 +221,11 @@ impl Mails {
     }
 }
 
-fn place(words: &Words, from: Option<IpAddr>, at: Timestamp) -> String {
+/// From where and when, filled into a sentence.
+pub(crate) fn place(text: &str, from: Option<IpAddr>, at: Timestamp) -> String {
     let from = from.map_or_else(|| "?".to_owned(), |ip| ip.to_canonical().to_string());
     let at = Timestamp::from_unix_seconds(at.unix_seconds()).to_string().replace('T', " ").replace('Z', "");
-    fill(words.from_where, &[&from, &at])
+    fill(text, &[&from, &at])
 }
 
 /// In whole units, the largest that fits; one of a unit is told in the next smaller one.

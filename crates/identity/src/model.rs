@@ -240,6 +240,8 @@ pub struct SignIn {
     pub email: String,
     pub password: Secret,
     pub session: SessionKind,
+    /// The cookie of a trusted device, as the browser sent it.
+    pub device: Option<Secret>,
 }
 
 /// They are in.
@@ -248,6 +250,10 @@ pub struct SignedIn {
     pub user: User,
     pub session_id: SessionId,
     pub granted: Granted,
+    /// This browser is asked for no second factor for a while.
+    pub device: Option<SessionCookie>,
+    /// A factor was set up on the way: shown once.
+    pub recovery_codes: Vec<Secret>,
 }
 
 /// What they carry from now on.

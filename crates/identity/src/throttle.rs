@@ -66,6 +66,11 @@ impl Keys {
         Self { from_network: key(secrets, &["sign_in", account, network]), anywhere: key(secrets, &["sign_in", account]) }
     }
 
+    /// For answers to the second question: counted by person, and only after the right password.
+    pub(crate) fn second_factor(secrets: &Secrets, user: &str, network: &str) -> Self {
+        Self { from_network: key(secrets, &["second_factor", user, network]), anywhere: key(secrets, &["second_factor", user]) }
+    }
+
     pub(crate) fn each(&self) -> [(Counter, &str); 2] {
         [(Counter::FromNetwork, &self.from_network), (Counter::Anywhere, &self.anywhere)]
     }

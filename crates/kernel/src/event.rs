@@ -34,6 +34,11 @@ pub enum Event {
     SessionsRevoked { user_id: UserId },
     #[serde(rename = "user.plan_changed")]
     PlanChanged { user_id: UserId, plan: String },
+    /// `totp` or `email`: it is asked for from now on.
+    #[serde(rename = "user.factor_added")]
+    FactorAdded { user_id: UserId, factor: String },
+    #[serde(rename = "user.factor_removed")]
+    FactorRemoved { user_id: UserId, factor: String },
     /// Nothing is sent there any more; `reason`: `gone` or `failing`.
     #[serde(rename = "webhook.disabled")]
     WebhookDisabled { endpoint_id: String, reason: String },
@@ -41,7 +46,7 @@ pub enum Event {
 
 impl Event {
     /// Every name there is, for whoever lets people choose.
-    pub const NAMES: [&'static str; 10] = [
+    pub const NAMES: [&'static str; 12] = [
         "user.registered",
         "user.verified",
         "user.disabled",
@@ -51,6 +56,8 @@ impl Event {
         "user.password_changed",
         "user.sessions_revoked",
         "user.plan_changed",
+        "user.factor_added",
+        "user.factor_removed",
         "webhook.disabled",
     ];
 
@@ -66,6 +73,8 @@ impl Event {
             Self::PasswordChanged { .. } => "user.password_changed",
             Self::SessionsRevoked { .. } => "user.sessions_revoked",
             Self::PlanChanged { .. } => "user.plan_changed",
+            Self::FactorAdded { .. } => "user.factor_added",
+            Self::FactorRemoved { .. } => "user.factor_removed",
             Self::WebhookDisabled { .. } => "webhook.disabled",
         }
     }
@@ -117,6 +126,8 @@ mod tests {
             Event::PasswordChanged { user_id },
             Event::SessionsRevoked { user_id },
             Event::PlanChanged { user_id, plan: String::new() },
+            Event::FactorAdded { user_id, factor: String::new() },
+            Event::FactorRemoved { user_id, factor: String::new() },
             Event::WebhookDisabled { endpoint_id: String::new(), reason: String::new() },
         ];
         let written = all.iter().map(|event| serde_json::to_value(event).expect("events are JSON")["type"].clone());

@@ -38,5 +38,18 @@
       time.textContent = at.toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
     }
   }
+  for (const button of document.querySelectorAll("[data-print]")) {
+    button.hidden = false;
+    button.addEventListener("click", () => print());
+  }
+  for (const note of document.querySelectorAll("[data-countdown]")) {
+    let left = Number(note.dataset.countdown);
+    const words = note.textContent.split(String(left));
+    const tick = setInterval(() => {
+      left -= 1;
+      note.textContent = left > 0 ? words.join(String(left)) : note.dataset.then;
+      if (left <= 0) clearInterval(tick);
+    }, 1000);
+  }
   document.querySelector("[data-focus]")?.focus();
 })();

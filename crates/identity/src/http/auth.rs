@@ -5,13 +5,16 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use baluarte_kernel::{CredentialKind, Secret};
-use baluarte_web::{Caller, Invalid, Json, Problem, SignedIn};
-use http::{StatusCode, header};
+use baluarte_web::{Caller, Invalid, Json, Problem, SignedIn, cookie};
+use http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::views::{Answer, NO_STORE, TokensView, UserView};
-use crate::{Email, Granted, Identity, Name, NewUser, Registered, SessionKind, SignIn};
+use super::{
+    mfa::{LoginView, SecondStepView, entered},
+    views::{Answer, NO_STORE, TokensView, UserView},
+};
+use crate::{Email, Identity, Name, NewUser, Registered, SessionKind, SignIn, Welcome};
 
 #[derive(Deserialize, ToSchema)]
 pub(super) struct RegisterUser {
@@ -26,7 +29,7 @@ pub(super) struct RegisterUser {
 
 #[derive(Serialize, ToSchema)]
 pub(super) struct RegisteredView {
-    user: UserView,
+    pub(super) user: UserView,
 }
 
 /// Create an account
@@ -77,21 +80,25 @@ pub(super) struct SignInBody {
 
 /// Sign in
 ///
-/// Gives a pair of tokens; with `"session": "cookie"` it sets the session cookie instead and the answer has no tokens.
+/// Gives a pair of tokens; with `"session": "cookie"` it sets the session cookie instead and the answer has no tokens. Where
+/// a second factor is in force: `{"mfa_required": true, "mfa_token", "methods"}`, to go on with at `/api/v1/auth/mfa/verify`.
 #[utoipa::path(post, path = "/api/v1/auth/login", tag = "identity", request_body = SignInBody, security(()),
-    responses((status = 200, body = TokensView), Problem))]
-pub(super) async fn sign_in(State(identity): State<Identity>, Caller(ctx): Caller, Json(body): Json<SignInBody>) -> Answer<Response> {
+    responses((status = 200, body = LoginView), Problem))]
+pub(super) async fn sign_in(
+    State(identity): State<Identity>,
+    Caller(ctx): Caller,
+    headers: HeaderMap,
+    Json(body): Json<SignInBody>,
+) -> Answer<Response> {
     let session = match body.session {
         SessionWish::Tokens => SessionKind::Tokens,
         SessionWish::Cookie => SessionKind::Cookie,
     };
-    let signed_in = identity.sign_in(&ctx, SignIn { email: body.email, password: body.password, session }).await?;
-    Ok(match &signed_in.granted {
-        Granted::Tokens(tokens) => (NO_STORE, Json(TokensView::of(tokens, &signed_in.user, &identity))).into_response(),
-        Granted::Cookie(cookie) => {
-            let user = RegisteredView { user: UserView::of(&signed_in.user, &identity) };
-            (NO_STORE, [(header::SET_COOKIE, identity.session_cookie(cookie))], Json(user)).into_response()
-        }
+    let device = cookie(&headers, identity.device_cookie_name()).map(Secret::new);
+    let attempt = SignIn { email: body.email, password: body.password, session, device };
+    Ok(match identity.sign_in(&ctx, attempt).await? {
+        Welcome::In(signed_in) => entered(&identity, &signed_in),
+        Welcome::SecondStep(step) => (NO_STORE, Json(SecondStepView::of(&step))).into_response(),
     })
 }
 

@@ -3,7 +3,8 @@
 mod admin;
 mod auth;
 mod keys;
-mod limits;
+pub(crate) mod limits;
+mod mfa;
 mod passwords;
 mod problems;
 mod sessions;
@@ -23,6 +24,9 @@ pub(crate) fn routes(identity: Identity) -> OpenApiRouter {
     OpenApiRouter::new()
         .routes(counted(NamedLimit::Account, routes!(auth::register_user)))
         .routes(counted(NamedLimit::Login, routes!(auth::sign_in)))
+        .routes(routes!(mfa::sign_in::answer))
+        .routes(counted(NamedLimit::Account, routes!(mfa::sign_in::send_code)))
+        .routes(counted(NamedLimit::Account, routes!(mfa::sign_in::enrol)))
         .routes(routes!(auth::refresh))
         .routes(routes!(auth::sign_out))
         .routes(counted(NamedLimit::Account, routes!(auth::verify_email)))
@@ -35,6 +39,14 @@ pub(crate) fn routes(identity: Identity) -> OpenApiRouter {
         .routes(routes!(users::list_people))
         .routes(routes!(sessions::list_sessions))
         .routes(routes!(sessions::revoke_session))
+        .routes(routes!(mfa::list_factors))
+        .routes(counted(NamedLimit::Account, routes!(mfa::totp::begin_totp_factor, mfa::totp::remove_totp_factor)))
+        .routes(counted(NamedLimit::Mfa, routes!(mfa::totp::confirm_totp_factor)))
+        .routes(counted(NamedLimit::Account, routes!(mfa::email::begin_email_factor, mfa::email::remove_email_factor)))
+        .routes(counted(NamedLimit::Mfa, routes!(mfa::email::confirm_email_factor)))
+        .routes(counted(NamedLimit::Account, routes!(mfa::recovery::replace_recovery_codes)))
+        .routes(routes!(mfa::trusted::list_trusted_devices))
+        .routes(routes!(mfa::trusted::forget_trusted_device))
         .routes(routes!(admin::list_users, admin::create_user))
         .routes(routes!(admin::find_user, admin::update_user))
         .routes(routes!(admin::end_sessions))

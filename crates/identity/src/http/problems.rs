@@ -77,6 +77,61 @@ baluarte_web::problems! {
         explanation: "It was used already, is too old, or a newer one was sent.", "Ya se usó, es demasiado antiguo o se envió otro más nuevo.", "Já foi usado, é antigo demais ou um mais novo foi enviado.";
         remedy: "Ask for a new one.", "Pide uno nuevo.", "Peça um novo.";
     }
+    SECOND_STEP_OVER = UNAUTHORIZED "identity.mfa_over" {
+        title: "Sign in again", "Inicia sesión de nuevo", "Entre de novo";
+        explanation: "This attempt to sign in is over: it is too old, was answered already, or got too many wrong codes.", "Este intento de iniciar sesión terminó: es demasiado antiguo, ya se respondió o tuvo demasiados códigos incorrectos.", "Esta tentativa de entrar terminou: é antiga demais, já foi respondida ou teve códigos errados demais.";
+        remedy: "Begin again with address and password.", "Empieza de nuevo con correo y contraseña.", "Comece de novo com e-mail e senha.";
+    }
+    WRONG_CODE = UNAUTHORIZED "identity.wrong_code" {
+        title: "Wrong code", "Código incorrecto", "Código incorreto";
+        explanation: "The code is not right, is too old, or was used already.", "El código no es correcto, es demasiado antiguo o ya se usó.", "O código não está correto, é antigo demais ou já foi usado.";
+        remedy: "Enter the newest code. After five wrong ones signing in begins again.", "Escribe el código más reciente. Tras cinco incorrectos hay que empezar de nuevo.", "Digite o código mais recente. Depois de cinco errados é preciso começar de novo.";
+    }
+    BAD_CODE = UNPROCESSABLE_ENTITY "identity.bad_code" {
+        title: "Wrong code", "Código incorrecto", "Código incorreto";
+        explanation: "The code is not right, is too old, or was used already.", "El código no es correcto, es demasiado antiguo o ya se usó.", "O código não está correto, é antigo demais ou já foi usado.";
+        remedy: "Enter the newest code.", "Escribe el código más reciente.", "Digite o código mais recente.";
+    }
+    CODE_TOO_SOON = TOO_MANY_REQUESTS "identity.code_too_soon" {
+        title: "A code was sent a moment ago", "Se envió un código hace un momento", "Um código foi enviado há pouco";
+        explanation: "Only so many codes are sent, and not one right after the other.", "Solo se envían unos cuantos códigos, y no uno tras otro.", "Só alguns códigos são enviados, e não um logo depois do outro.";
+        remedy: "Look for the code that was sent, or wait as long as the Retry-After header says.", "Busca el código que se envió o espera lo que indica la cabecera Retry-After.", "Procure o código que foi enviado ou espere o que indica o cabeçalho Retry-After.";
+    }
+    FACTOR_UNAVAILABLE = UNPROCESSABLE_ENTITY "identity.factor_unavailable" {
+        title: "That second factor is not available", "Ese segundo factor no está disponible", "Esse segundo fator não está disponível";
+        explanation: "It is not set up for this account, or codes cannot be sent that way.", "No está configurado en esta cuenta o no se pueden enviar códigos de esa forma.", "Não está configurado nesta conta ou não dá para enviar códigos dessa forma.";
+        remedy: "Use one of the methods that were named.", "Usa uno de los métodos que se indicaron.", "Use um dos métodos que foram indicados.";
+    }
+    FACTOR_EXISTS = CONFLICT "identity.factor_exists" {
+        title: "That second factor is set up already", "Ese segundo factor ya está configurado", "Esse segundo fator já está configurado";
+        explanation: "An account has one of each kind.", "Una cuenta tiene uno de cada tipo.", "Uma conta tem um de cada tipo.";
+        remedy: "Remove it first to set it up anew.", "Quítalo antes para configurarlo de nuevo.", "Remova-o antes para configurá-lo de novo.";
+    }
+    FACTOR_NOT_FOUND = NOT_FOUND "identity.factor_not_found" {
+        title: "No such second factor", "No existe ese segundo factor", "Esse segundo fator não existe";
+        explanation: "It is not set up for this account.", "No está configurado en esta cuenta.", "Não está configurado nesta conta.";
+        remedy: "Look at the list of second factors.", "Mira la lista de segundos factores.", "Veja a lista de segundos fatores.";
+    }
+    FACTOR_REQUIRED = CONFLICT "identity.factor_required" {
+        title: "One second factor has to stay", "Un segundo factor tiene que quedar", "Um segundo fator tem que ficar";
+        explanation: "Accounts with this role need a second factor.", "Las cuentas con este rol necesitan un segundo factor.", "Contas com este papel precisam de um segundo fator.";
+        remedy: "Set up another one first.", "Configura antes otro.", "Configure outro antes.";
+    }
+    FACTORS_OFF = FORBIDDEN "identity.factors_off" {
+        title: "Second factors are switched off", "Los segundos factores están desactivados", "Os segundos fatores estão desativados";
+        explanation: "Whoever runs this site has switched them off for accounts with this role.", "Quien administra este sitio los desactivó para cuentas con este rol.", "Quem administra este site os desativou para contas com este papel.";
+        remedy: "Ask them if you need one.", "Pregúntale si necesitas uno.", "Pergunte a essa pessoa se precisar de um.";
+    }
+    REAUTHENTICATION_NEEDED = FORBIDDEN "identity.reauthentication_needed" {
+        title: "Show that it is still you", "Demuestra que sigues siendo tú", "Mostre que ainda é você";
+        explanation: "You signed in a while ago, and this changes how your account is protected.", "Iniciaste sesión hace un rato y esto cambia cómo se protege tu cuenta.", "Você entrou há algum tempo e isto muda como a sua conta é protegida.";
+        remedy: "Send your password, or a code, with the request.", "Envía tu contraseña, o un código, con la petición.", "Envie a sua senha, ou um código, com a requisição.";
+    }
+    TRUSTED_DEVICE_NOT_FOUND = NOT_FOUND "identity.trusted_device_not_found" {
+        title: "No such trusted device", "No existe ese dispositivo de confianza", "Esse dispositivo confiável não existe";
+        explanation: "It is forgotten already, or was never yours.", "Ya se olvidó o nunca fue tuyo.", "Já foi esquecido ou nunca foi seu.";
+        remedy: "Look at the list of trusted devices again.", "Mira de nuevo la lista de dispositivos de confianza.", "Veja de novo a lista de dispositivos confiáveis.";
+    }
     USER_NOT_FOUND = NOT_FOUND "identity.user_not_found" {
         title: "No such user", "No existe ese usuario", "Esse usuário não existe";
         explanation: "There is no account with this identifier.", "No hay ninguna cuenta con este identificador.", "Não há conta com este identificador.";
@@ -110,6 +165,17 @@ impl From<IdentityError> for Problem {
             IdentityError::RefreshInvalid => unauthorized(&REFRESH_INVALID),
             IdentityError::RefreshReused => unauthorized(&REFRESH_REUSED),
             IdentityError::LinkInvalid => Self::of(&LINK_INVALID).field("/token", "is not valid any more"),
+            IdentityError::SecondStepOver => unauthorized(&SECOND_STEP_OVER),
+            IdentityError::WrongCode => unauthorized(&WRONG_CODE),
+            IdentityError::BadCode => Self::of(&BAD_CODE).field("/code", "is not right, too old, or used already"),
+            IdentityError::CodeTooSoon { retry_after } => Self::of(&CODE_TOO_SOON).retry_after(retry_after),
+            IdentityError::FactorUnavailable => Self::of(&FACTOR_UNAVAILABLE).field("/method", "is not available"),
+            IdentityError::FactorExists => Self::of(&FACTOR_EXISTS),
+            IdentityError::FactorNotFound => Self::of(&FACTOR_NOT_FOUND),
+            IdentityError::FactorRequired => Self::of(&FACTOR_REQUIRED),
+            IdentityError::FactorsOff => Self::of(&FACTORS_OFF),
+            IdentityError::ReauthenticationNeeded => Self::of(&REAUTHENTICATION_NEEDED),
+            IdentityError::TrustedDeviceNotFound => Self::of(&TRUSTED_DEVICE_NOT_FOUND),
             IdentityError::UserNotFound(_) => Self::of(&USER_NOT_FOUND),
             IdentityError::SessionNotFound => Self::of(&SESSION_NOT_FOUND),
             IdentityError::LastAdmin => Self::of(&LAST_ADMIN),

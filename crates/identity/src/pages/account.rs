@@ -11,6 +11,7 @@ use super::{
     ACCOUNT, Words, alert,
     device::{Device, readable},
     error_title,
+    factors::FactorWords,
     field::Field,
     password_words, refuse, see_other, sign_in_first,
 };
@@ -20,6 +21,9 @@ use crate::{Identity, IdentityError, Name, ProfileChange, Session, User};
 #[template(path = "account.html")]
 struct AccountPage<'a> {
     t: &'static Words,
+    f: &'static FactorWords,
+    /// A second factor is in force.
+    protected: bool,
     user: &'a User,
     plan: &'a str,
     since: String,
@@ -85,6 +89,7 @@ pub(super) struct Look<'a> {
     pub name: Option<&'a str>,
     pub name_error: &'a str,
     pub current_error: &'a str,
+    pub protected: bool,
     pub new_error: &'a str,
 }
 
@@ -231,7 +236,8 @@ async fn render(identity: &Identity, ctx: &Ctx, visit: &Visit, status: StatusCod
     };
     let sessions = identity.list_sessions(ctx, &PageQuery::default()).await.map_err(refuse)?;
     let plan = identity.plan_of(user.id);
-    Ok(account_page(visit, &user, &plan, &sessions, status, &look))
+    let protected = !identity.list_factors(ctx).await.map_err(refuse)?.factors.is_empty();
+    Ok(account_page(visit, &user, &plan, &sessions, status, &Look { protected, ..look }))
 }
 
 pub(super) fn account_page(
@@ -246,6 +252,8 @@ pub(super) fn account_page(
     let devices: Vec<_> = sessions.items.iter().map(|session| Device::new(t, session)).collect();
     let mut content = AccountPage {
         t,
+        f: FactorWords::of(visit.locale),
+        protected: look.protected,
         plan,
         since: readable(&user.created_at.to_string()),
         languages: Locale::ALL,

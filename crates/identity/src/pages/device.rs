@@ -40,6 +40,11 @@ pub(super) fn readable(rfc3339: &str) -> String {
     }
 }
 
+/// The same for whatever else names a browser.
+pub(super) fn summary(t: &Words, user_agent: Option<&str>) -> String {
+    device_name(t, user_agent.unwrap_or_default())
+}
+
 fn device_name(t: &Words, user_agent: &str) -> String {
     // In this order: most browsers also claim to be their ancestors.
     const BROWSERS: [(&str, &str); 7] = [

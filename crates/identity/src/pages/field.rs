@@ -72,6 +72,16 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// A code that was sent or that an app shows: digits.
+    pub(super) fn code(t: &'static Words, label: &'a str, hint: &'a str) -> Self {
+        Self { id: "code", name: "code", kind: "code", autocomplete: "one-time-code", label, hint, max: 16, ..Self::email(t, "") }
+    }
+
+    /// A code on paper: letters and digits, which no browser remembers.
+    pub(super) fn recovery_code(t: &'static Words, label: &'a str, hint: &'a str) -> Self {
+        Self { id: "code", name: "code", kind: "paper", autocomplete: "off", label, hint, max: 40, ..Self::email(t, "") }
+    }
+
     /// The password that it is to have.
     pub(super) fn new_password(t: &'static Words, name: &'static str, label: &'static str) -> Self {
         Self {
@@ -92,6 +102,13 @@ impl<'a> Field<'a> {
     #[must_use]
     pub(super) fn wrong(mut self, error: &'a str) -> Self {
         self.error = error;
+        self
+    }
+
+    /// The only thing there is to do on the page.
+    #[must_use]
+    pub(super) fn focused(mut self) -> Self {
+        self.focus = true;
         self
     }
 

@@ -3,6 +3,7 @@
 
 mod account;
 mod device;
+mod factors;
 mod field;
 mod passwords;
 mod register;
@@ -41,6 +42,7 @@ pub(crate) fn routes(identity: Identity) -> Router {
         .route("/auth/verify-email/resend", counted(NamedLimit::ForgotPassword, post(verify::submit_resend)))
         .route("/auth/account/password", counted(NamedLimit::Account, post(account::submit_password)))
         .route("/auth/account/delete", counted(NamedLimit::Account, post(account::submit_delete)))
+        .merge(factors::routes(&identity))
         .merge(uncounted(identity.clone()))
 }
 
@@ -141,6 +143,17 @@ fn alert(t: &'static Words, err: &IdentityError) -> Option<(StatusCode, String)>
         | IdentityError::RefreshInvalid
         | IdentityError::RefreshReused
         | IdentityError::LinkInvalid
+        | IdentityError::SecondStepOver
+        | IdentityError::WrongCode
+        | IdentityError::BadCode
+        | IdentityError::CodeTooSoon { .. }
+        | IdentityError::FactorUnavailable
+        | IdentityError::FactorExists
+        | IdentityError::FactorNotFound
+        | IdentityError::FactorRequired
+        | IdentityError::FactorsOff
+        | IdentityError::ReauthenticationNeeded
+        | IdentityError::TrustedDeviceNotFound
         | IdentityError::UserNotFound(_)
         | IdentityError::SessionNotFound
         | IdentityError::BadCursor(_)

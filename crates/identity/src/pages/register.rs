@@ -77,9 +77,9 @@ pub(super) async fn submit(
     };
     match identity.register_user(&ctx, NewUser { email, name, password: form.password.clone() }).await {
         Ok(Registered::Created(_)) => {
-            let attempt = SignIn { email: form.email, password: form.password, session: SessionKind::Cookie };
-            let signed_in = identity.sign_in(&ctx, attempt).await.map_err(refuse)?;
-            Ok(enter(&identity, signed_in.granted, &form.return_to))
+            let attempt = SignIn { email: form.email, password: form.password, session: SessionKind::Cookie, device: None };
+            let welcome = identity.sign_in(&ctx, attempt).await.map_err(refuse)?;
+            Ok(enter(&identity, &ctx, welcome, &form.return_to).await)
         }
         Ok(Registered::CheckYourMail) => Ok(see_other("/auth/check-mail?for=verify")),
         Err(IdentityError::BadPassword(bad)) => {

@@ -5,13 +5,13 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use baluarte_kernel::Secret;
-use baluarte_web::{Caller, Form, Page, Problem, Query, ReturnTo, SameOrigin, Visit, fill};
-use http::{StatusCode, header};
+use baluarte_kernel::{Ctx, Secret};
+use baluarte_web::{Caller, Form, Page, Problem, Query, ReturnTo, SameOrigin, Visit, cookie, fill};
+use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 
-use super::{ACCOUNT, Message, Words, alert, error_title, field::Field, message, refuse, return_query, see_other};
-use crate::{Granted, Identity, IdentityError, Registration, SessionKind, SignIn};
+use super::{ACCOUNT, Message, Words, alert, error_title, factors, field::Field, message, refuse, return_query, see_other};
+use crate::{Granted, Identity, IdentityError, Registration, SessionKind, SignIn, SignedIn, Welcome};
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
@@ -66,6 +66,7 @@ pub(super) async fn show(State(identity): State<Identity>, Caller(ctx): Caller, 
         "reset" => t.done_reset,
         "verified" => t.done_verified,
         "deleted" => t.done_deleted,
+        "over" => factors::FactorWords::of(visit.locale).over,
         _ => "",
     };
     render(open(&identity), &visit, StatusCode::OK, Look { return_to: &arrival.return_to, done, ..Look::default() })
@@ -76,6 +77,7 @@ pub(super) async fn submit(
     _: SameOrigin,
     Caller(ctx): Caller,
     visit: Visit,
+    headers: HeaderMap,
     Form(form): Form<Credentials>,
 ) -> Result<Response, Problem> {
     let t = Words::of(visit.locale);
@@ -85,9 +87,10 @@ pub(super) async fn submit(
     if !email_error.is_empty() || !password_error.is_empty() {
         return Ok(render(open(&identity), &visit, StatusCode::UNPROCESSABLE_ENTITY, Look { email_error, password_error, ..look }));
     }
-    let attempt = SignIn { email: form.email.clone(), password: form.password, session: SessionKind::Cookie };
+    let device = cookie(&headers, identity.device_cookie_name()).map(Secret::new);
+    let attempt = SignIn { email: form.email.clone(), password: form.password, session: SessionKind::Cookie, device };
     match identity.sign_in(&ctx, attempt).await {
-        Ok(signed_in) => Ok(enter(&identity, signed_in.granted, &form.return_to)),
+        Ok(welcome) => Ok(enter(&identity, &ctx, welcome, &form.return_to).await),
         Err(err) => {
             let Some((status, words)) = alert(t, &err) else { return Err(refuse(err)) };
             let resend = matches!(err, IdentityError::EmailNotVerified);
@@ -100,17 +103,30 @@ pub(super) async fn submit(
     }
 }
 
-/// Sets the cookie and goes where the visitor wanted to.
-pub(super) fn enter(identity: &Identity, granted: Granted, return_to: &str) -> Response {
-    let mut response = see_other(destination(return_to).as_str());
-    match granted {
+/// Sets the cookie and goes where the visitor wanted to; or to the second question.
+pub(super) async fn enter(identity: &Identity, ctx: &Ctx, welcome: Welcome, return_to: &str) -> Response {
+    match welcome {
+        Welcome::In(signed_in) => {
+            let mut response = see_other(destination(return_to).as_str());
+            keep(identity, &signed_in, response.headers_mut());
+            response
+        }
+        Welcome::SecondStep(step) => factors::step::begin(identity, ctx, &step, return_to).await,
+    }
+}
+
+/// The cookies of somebody who is in.
+pub(super) fn keep(identity: &Identity, signed_in: &SignedIn, headers: &mut HeaderMap) {
+    match &signed_in.granted {
         Granted::Cookie(cookie) => {
-            response.headers_mut().append(header::SET_COOKIE, identity.session_cookie(&cookie));
+            headers.append(header::SET_COOKIE, identity.session_cookie(cookie));
         }
         // Pages ask for cookies; tokens would be for programs.
         Granted::Tokens(_) => {}
     }
-    response
+    if let Some(device) = &signed_in.device {
+        headers.append(header::SET_COOKIE, identity.device_cookie(device));
+    }
 }
 
 pub(super) async fn sign_out(State(identity): State<Identity>, _: SameOrigin, Caller(ctx): Caller) -> Result<Response, Problem> {
@@ -136,7 +152,7 @@ fn open(identity: &Identity) -> bool {
     identity.config().registration == Registration::Open
 }
 
-fn destination(return_to: &str) -> ReturnTo {
+pub(super) fn destination(return_to: &str) -> ReturnTo {
     ReturnTo::parse(return_to).unwrap_or_else(|| ReturnTo::fixed(ACCOUNT))
 }
 

@@ -7,14 +7,14 @@ use baluarte_kernel::{Actor, Clock, CredentialKind, Ctx, Locale, Page, Principal
 use baluarte_web::{Problem, RenderContext, Site, Visit, WebConfig, problem};
 use http::{StatusCode, header};
 
-use super::{account, passwords, register, sign_in, verify, words::Words};
+use super::{account, factors, passwords, register, sign_in, verify, words::Words};
 use crate::{BadPassword, Session, SessionKind, User};
 
-const NOW: Timestamp = Timestamp::from_micros(1_795_305_600_000_000);
-const CHROME: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36";
+pub(super) const NOW: Timestamp = Timestamp::from_micros(1_795_305_600_000_000);
+pub(super) const CHROME: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36";
 const SAFARI: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Version/18.0 Mobile/15E148 Safari/604.1";
 
-fn visit(locale: Locale, path: &str) -> Visit {
+pub(super) fn visit(locale: Locale, path: &str) -> Visit {
     Visit {
         site: Site::new(&WebConfig { brand: "Tienda Añil".to_owned(), ..WebConfig::default() }, "https://shop.example"),
         locale,
@@ -49,7 +49,7 @@ fn session(user_agent: &str, ip: &str, current: bool) -> Session {
     }
 }
 
-fn signed_in() -> Ctx {
+pub(super) fn signed_in() -> Ctx {
     let principal = Principal {
         user_id: UserId::generate(),
         email: "zoe.fernandez@example.com".to_owned(),
@@ -121,6 +121,15 @@ async fn pages(locale: Locale) -> Vec<(&'static str, Response)> {
         ("verify", verify::show(at("/auth/verify-email?token=x"), link(&token)).await),
         ("account", show(ok, &account::Look { done: t.done_profile, ..account::Look::default() })),
         ("account-wrong", show(wrong, &account::Look { current_error: t.wrong_password, ..account::Look::default() })),
+        ("step-totp", factors::samples::step(locale, "totp", false)),
+        ("step-email", factors::samples::step(locale, "email", true)),
+        ("step-recovery-wrong", factors::samples::step(locale, "recovery", true)),
+        ("enrol", factors::samples::choose(locale)),
+        ("totp", factors::samples::totp(locale)),
+        ("codes", factors::samples::codes(locale)),
+        ("factors", factors::samples::overview(locale)),
+        ("factors-none", factors::samples::nothing_yet(locale)),
+        ("factor-remove", factors::samples::remove(locale)),
         ("delete", account::ask_before_deleting(&signed_in(), &at("/auth/account/delete"), ok, "", "")),
         ("signed-out", sign_in::signed_out(at("/auth/signed-out")).await),
     ]

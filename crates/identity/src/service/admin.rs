@@ -106,6 +106,7 @@ impl Identity {
         let entry = match change {
             Change::Disable => {
                 let ended = store::sessions::delete_sessions(&tx, id, None).await?;
+                store::factors::trusted::forget_trusted(&tx, id).await?;
                 Entry::new(&actions::USER_DISABLED, "user").detail("sessions", ended.len())
             }
             Change::Enable => Entry::new(&actions::USER_ENABLED, "user"),
@@ -135,6 +136,7 @@ impl Identity {
         let tx = self.inner.kit.db.begin().await?;
         store::users::find_user(&tx, id).await?.ok_or(IdentityError::UserNotFound(id))?;
         let ended = store::sessions::delete_sessions(&tx, id, None).await?;
+        store::factors::trusted::forget_trusted(&tx, id).await?;
         let revoked = self.revoke_sessions(&tx, &ended, now).await?;
         self.inner.kit.audit.record(ctx, &tx, Entry::new(&actions::SESSIONS_ENDED, "user").of(id).detail("sessions", ended.len()));
         self.publish(ctx, &tx, Event::SessionsRevoked { user_id: id }).await?;

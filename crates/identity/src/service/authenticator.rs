@@ -129,7 +129,7 @@ impl Identity {
 
     fn is_in_use(&self, live: &Live, now: Timestamp) -> bool {
         let seen = self.inner.touched.last(live.session.id);
-        live.is_alive(self.inner.config.session_idle.get(), seen, now)
+        live.is_alive(self.inner.config.session_idle.get(), seen, now) && self.is_proven_enough(live)
     }
 
     /// While the database is away, a session seen lately goes on for at most an access token's life.

@@ -13,9 +13,7 @@ impl Identity {
 
     /// `Set-Cookie` for somebody who has just signed in.
     pub fn session_cookie(&self, cookie: &SessionCookie) -> HeaderValue {
-        let mut header = self.set_cookie(cookie.value.expose(), cookie.max_age.as_secs());
-        header.set_sensitive(true);
-        header
+        self.set_cookie(cookie.value.expose(), cookie.max_age.as_secs())
     }
 
     /// `Set-Cookie` that makes the browser forget.
@@ -24,8 +22,15 @@ impl Identity {
     }
 
     fn set_cookie(&self, value: &str, max_age: u64) -> HeaderValue {
+        self.own_cookie(self.cookie_name(), value, max_age)
+    }
+
+    /// For this host and for programs of ours alone.
+    pub(super) fn own_cookie(&self, name: &str, value: &str, max_age: u64) -> HeaderValue {
         let secure = if self.inner.kit.secure_cookies { "; Secure" } else { "" };
-        let text = format!("{}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}", self.cookie_name());
-        HeaderValue::try_from(text).expect("base64url and digits fit into a header")
+        let text = format!("{name}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}");
+        let mut header = HeaderValue::try_from(text).expect("base64url and digits fit into a header");
+        header.set_sensitive(true);
+        header
     }
 }

@@ -4,6 +4,7 @@ mod accounts;
 mod admin;
 mod authenticator;
 mod cookies;
+mod factors;
 mod passwords;
 mod refresh;
 mod registration;

@@ -83,6 +83,8 @@ impl Identity {
         }
         let ended = store::sessions::delete_sessions(&tx, link.user_id, None).await?;
         store::links::void_links(&tx, link.user_id, Purpose::VerifyEmail).await?;
+        // The second factor stays; browsers that were asked for none are asked again.
+        store::factors::trusted::forget_trusted(&tx, link.user_id).await?;
         self.forgive(ctx, &tx, &account).await?;
         self.inner.kit.notify.send(ctx, &tx, self.inner.mails.password_changed(&account.user, ctx.client_ip(), now)).await?;
         let revoked = self.revoke_sessions(&tx, &ended, now).await?;
@@ -101,6 +103,9 @@ impl Identity {
         let network = throttle::network(ctx.client_ip());
         let keys = Keys::new(&self.inner.kit.secrets, account.user.email.as_str(), &network);
         store::throttles::clear(tx, &[keys.from_network, keys.anywhere]).await?;
+        // Somebody with the old password may have used up the codes of this hour.
+        let codes = throttle::mail_key(&self.inner.kit.secrets, "code", account.user.email.as_str());
+        store::throttles::clear(tx, &[codes]).await?;
         // Whoever signed in with the old password from somewhere may not be the owner.
         store::places::forget_places(tx, account.user.id).await?;
         store::places::remember_place(tx, account.user.id, &network, ctx.now()).await?;
@@ -121,6 +126,7 @@ impl Identity {
             return Err(IdentityError::WrongPassword);
         }
         let ended = store::sessions::delete_sessions(&tx, id, principal.session_id).await?;
+        store::factors::trusted::forget_trusted(&tx, id).await?;
         store::links::void_links(&tx, id, Purpose::ChoosePassword).await?;
         self.inner.kit.notify.send(ctx, &tx, self.inner.mails.password_changed(&account.user, ctx.client_ip(), now)).await?;
         let revoked = self.revoke_sessions(&tx, &ended, now).await?;

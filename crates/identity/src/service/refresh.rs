@@ -76,6 +76,7 @@ impl Identity {
         let mut live = found.ok_or(IdentityError::RefreshInvalid)?;
         let state = live.refresh.take().ok_or(IdentityError::RefreshInvalid)?;
         let good = token.matches(&self.inner.kit.secrets, &state.salt) && live.is_alive(self.inner.config.refresh_idle.get(), None, now);
+        let good = good && self.is_proven_enough(&live);
         if good { Ok((live, state)) } else { Err(IdentityError::RefreshInvalid) }
     }
 

@@ -44,6 +44,7 @@ impl Identity {
         let principal = ctx.user()?;
         let tx = self.inner.kit.db.begin().await?;
         let ended = store::sessions::delete_sessions(&tx, principal.user_id, principal.session_id).await?;
+        store::factors::trusted::forget_trusted(&tx, principal.user_id).await?;
         let revoked = self.revoke_sessions(&tx, &ended, ctx.now()).await?;
         let entry = Entry::new(&actions::SESSIONS_ENDED, "user").of(principal.user_id).detail("sessions", ended.len());
         self.inner.kit.audit.record(ctx, &tx, entry);

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use baluarte_audit::{Action, Entry};
+use baluarte_db::Tx;
 use baluarte_kernel::{Actor, CredentialKind, Ctx, Secret, SessionId, Timestamp};
 use tokio::sync::SemaphorePermit;
 
-use super::Identity;
+use super::{Identity, factors::Standing};
 use crate::{
-    Email, EmailVerification, Granted, IdentityError, SessionCookie, SessionKind, SignIn, SignedIn, TokenPair, UserId, actions,
+    Email, EmailVerification, Granted, IdentityError, SessionCookie, SessionKind, SignIn, SignedIn, TokenPair, UserId, Welcome, actions,
     password::{Busy, PATIENCE, Verified},
+    revocations::Revocation,
     store::{self, sessions::NewSession, throttles::Count, users::Account},
     throttle::{self, Counter, FORGET_AFTER, Keys, REMEMBER_PLACE},
     token::{AccessToken, RefreshSalt, RefreshToken},
@@ -20,13 +22,35 @@ pub(super) const WAITING: usize = 256;
 /// What is kept of how a client calls itself, in characters.
 const USER_AGENT: usize = 300;
 
-/// An attempt that may go on.
-struct Attempt<'a> {
-    account: Option<Account>,
+/// From where somebody comes.
+pub(super) struct Arrival {
     keys: Keys,
     network: String,
     /// Somebody with this account signed in from this network before.
     known_place: bool,
+}
+
+impl Arrival {
+    pub(super) fn of(identity: &Identity, ctx: &Ctx, account: &Account, known_place: bool) -> Self {
+        let network = throttle::network(ctx.client_ip());
+        let keys = Keys::new(&identity.inner.kit.secrets, account.user.email.as_str(), &network);
+        Self { keys, network, known_place }
+    }
+}
+
+/// The session to be.
+pub(super) struct Opening {
+    pub(super) kind: SessionKind,
+    /// The same password under stronger parameters.
+    pub(super) stronger_hash: Option<String>,
+    /// When a second factor was proven, now or when this browser came to be trusted.
+    pub(super) factor_at: Option<Timestamp>,
+}
+
+/// An attempt that may go on.
+struct Attempt<'a> {
+    account: Option<Account>,
+    arrival: Arrival,
     /// One attempt counts before the next one looks.
     _turn: SemaphorePermit<'a>,
 }
@@ -38,8 +62,8 @@ impl From<Busy> for IdentityError {
 }
 
 impl Identity {
-    /// Checks the password and opens a session.
-    pub async fn sign_in(&self, ctx: &Ctx, attempt: SignIn) -> Result<SignedIn, IdentityError> {
+    /// Checks the password and opens a session, or asks for a second factor.
+    pub async fn sign_in(&self, ctx: &Ctx, attempt: SignIn) -> Result<Welcome, IdentityError> {
         let email = attempt.email.parse::<Email>().ok();
         let attempted = self.admit(ctx, email.as_ref(), &attempt.email).await?;
         let hash = attempted.account.as_ref().and_then(|account| account.password_hash.clone());
@@ -62,7 +86,16 @@ impl Identity {
             Verified::RightButWeak => Some(self.inner.passwords.hash(&attempt.password).await?),
             Verified::Right | Verified::Wrong => None,
         };
-        self.open_session(ctx, &attempted, account, attempt.session, stronger).await
+        let factor_at = match self.standing(ctx, account, attempt.session, attempt.device.as_ref()).await? {
+            Standing::Enough(factor_at) => factor_at,
+            Standing::Asked(step) => return Ok(Welcome::SecondStep(step)),
+        };
+        let tx = self.inner.kit.db.begin().await?;
+        let opening = Opening { kind: attempt.session, stronger_hash: stronger, factor_at };
+        let (signed_in, revoked) = self.open_session(ctx, &tx, &attempted.arrival, account, opening).await?;
+        tx.commit().await?;
+        self.announce(revoked);
+        Ok(Welcome::In(Box::new(signed_in)))
     }
 
     /// Asks somebody who is signed in for their password again; counts like signing in.
@@ -91,7 +124,7 @@ impl Identity {
             }
         };
         let (account, keys, network, known_place) = self.look(ctx, email, typed).await?;
-        Ok(Attempt { account, keys, network, known_place, _turn: turn })
+        Ok(Attempt { account, arrival: Arrival { keys, network, known_place }, _turn: turn })
     }
 
     /// The account, and whether an attempt on it from here may go on: the same reads whether or not there is one.
@@ -123,9 +156,9 @@ impl Identity {
         let now = ctx.now();
         let tx = self.inner.kit.db.begin().await?;
         let mut blocked = Duration::ZERO;
-        for (counter, key) in attempt.keys.each() {
+        for (counter, key) in attempt.arrival.keys.each() {
             // Failures next to the owner's own sign-ins say nothing about the rest of the world.
-            if counter == Counter::Anywhere && attempt.known_place {
+            if counter == Counter::Anywhere && attempt.arrival.known_place {
                 continue;
             }
             let failures = store::throttles::count(&tx, key, now.plus(FORGET_AFTER), now).await?;
@@ -150,14 +183,16 @@ impl Identity {
         Ok(tx.commit().await?)
     }
 
-    async fn open_session(
+    /// In the caller's transaction; what has to be announced after its commit is returned.
+    pub(super) async fn open_session(
         &self,
         ctx: &Ctx,
-        attempt: &Attempt<'_>,
+        tx: &Tx,
+        arrival: &Arrival,
         account: &Account,
-        kind: SessionKind,
-        stronger_hash: Option<String>,
-    ) -> Result<SignedIn, IdentityError> {
+        opening: Opening,
+    ) -> Result<(SignedIn, Vec<Revocation>), IdentityError> {
+        let Opening { kind, stronger_hash, factor_at } = opening;
         let now = ctx.now();
         let config = &self.inner.config;
         let session_id = SessionId::generate();
@@ -165,13 +200,16 @@ impl Identity {
             SessionKind::Cookie => (Some(Secret::new(baluarte_secrets::random_token())), None, config.session_lifetime),
             SessionKind::Tokens => (None, Some(RefreshSalt::generate()), config.refresh_lifetime),
         };
-        let tx = self.inner.kit.db.begin().await?;
-        if !store::users::mark_sign_in(&tx, account, now).await? {
+        if !store::users::mark_sign_in(tx, account, now).await? {
             // The password was changed while it was being verified.
             return Err(IdentityError::WrongCredentials);
         }
+        // A factor may have come into force while the password was being verified: then this one begins again.
+        if factor_at.is_none() && !store::factors::list_factors(tx, account.user.id).await?.is_empty() {
+            return Err(IdentityError::Busy);
+        }
         if let (Some(old), Some(new)) = (&account.password_hash, &stronger_hash) {
-            store::users::rehash(&tx, account.user.id, old, new).await?;
+            store::users::rehash(tx, account.user.id, old, new).await?;
         }
         let session = NewSession {
             id: session_id,
@@ -182,27 +220,26 @@ impl Identity {
             user_agent: ctx.user_agent.as_deref().map(printable),
             ip: ctx.client_ip().map(|ip| ip.to_canonical().to_string()),
             expires_at: now.plus(lifetime.get()),
+            factor_at,
         };
-        store::sessions::insert_session(&tx, session, now).await?;
-        let mut ended = store::sessions::trim(&tx, account.user.id).await?;
-        ended.extend(self.end_replaced(ctx, &tx, kind).await?);
+        store::sessions::insert_session(tx, session, now).await?;
+        let mut ended = store::sessions::trim(tx, account.user.id).await?;
+        ended.extend(self.end_replaced(ctx, tx, kind).await?);
         let first = account.user.last_sign_in_at.is_none();
-        store::places::remember_place(&tx, account.user.id, &attempt.network, now).await?;
-        store::throttles::clear(&tx, &[attempt.keys.from_network.clone(), attempt.keys.anywhere.clone()]).await?;
-        if config.sign_in_notice && !attempt.known_place && !first {
+        store::places::remember_place(tx, account.user.id, &arrival.network, now).await?;
+        store::throttles::clear(tx, &[arrival.keys.from_network.clone(), arrival.keys.anywhere.clone()]).await?;
+        if config.sign_in_notice && !arrival.known_place && !first {
             let mail = self.inner.mails.new_sign_in(&account.user, ctx.client_ip(), now);
-            self.inner.kit.notify.send(ctx, &tx, mail).await?;
+            self.inner.kit.notify.send(ctx, tx, mail).await?;
         }
-        let revoked = self.revoke_sessions(&tx, &ended, now).await?;
+        let revoked = self.revoke_sessions(tx, &ended, now).await?;
         let entry = Entry::new(&actions::SESSION_BEGUN, "session").of(session_id).by(
             account.user.id,
             Some(session_id),
             account.user.email.as_str(),
         );
-        let entry = entry.detail("kind", kind.as_str()).detail("known_place", attempt.known_place).detail("ended", ended.len());
-        self.inner.kit.audit.record(ctx, &tx, entry);
-        tx.commit().await?;
-        self.announce(revoked);
+        let entry = entry.detail("kind", kind.as_str()).detail("known_place", arrival.known_place).detail("ended", ended.len());
+        self.inner.kit.audit.record(ctx, tx, entry.detail("second_factor", factor_at.is_some()));
         tracing::info!(target: "identity", user_id = %account.user.id, session_id = %session_id, kind = kind.as_str(), "signed in");
 
         let granted = match (cookie, salt) {
@@ -216,11 +253,11 @@ impl Identity {
         };
         let mut user = account.user.clone();
         user.last_sign_in_at = Some(now);
-        Ok(SignedIn { user, session_id, granted })
+        Ok((SignedIn { user, session_id, granted, device: None, recovery_codes: Vec::new() }, revoked))
     }
 
     /// A browser that signs in again leaves its earlier session behind: it ends.
-    async fn end_replaced(&self, ctx: &Ctx, tx: &baluarte_db::Tx, kind: SessionKind) -> Result<Option<SessionId>, IdentityError> {
+    async fn end_replaced(&self, ctx: &Ctx, tx: &Tx, kind: SessionKind) -> Result<Option<SessionId>, IdentityError> {
         let Actor::User(before) = &ctx.actor else { return Ok(None) };
         let (CredentialKind::SessionCookie, SessionKind::Cookie, Some(id)) = (before.credential, kind, before.session_id) else {
             return Ok(None);
@@ -242,6 +279,6 @@ impl Identity {
     }
 }
 
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(USER_AGENT).collect()
 }

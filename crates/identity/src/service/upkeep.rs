@@ -150,6 +150,9 @@ impl Identity {
         store::revocations::sweep(&tx, now).await?;
         store::links::sweep(&tx, now).await?;
         store::throttles::sweep(&tx, now).await?;
+        store::factors::challenges::sweep(&tx, now).await?;
+        store::factors::trusted::sweep(&tx, now).await?;
+        store::factors::sweep(&tx, now.minus(crate::factors::PENDING)).await?;
         store::places::sweep(&tx, now.minus(REMEMBER_PLACE)).await?;
         tx.commit().await?;
         Ok(())

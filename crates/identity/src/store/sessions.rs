@@ -19,6 +19,8 @@ pub(crate) struct Live {
     pub(crate) session: Session,
     pub(crate) user: User,
     pub(crate) epoch: u64,
+    /// When a second factor was last proven for it.
+    pub(crate) factor_at: Option<Timestamp>,
     /// Token sessions only.
     pub(crate) refresh: Option<RefreshState>,
 }
@@ -44,14 +46,16 @@ pub(crate) struct NewSession<'a> {
     pub(crate) user_agent: Option<String>,
     pub(crate) ip: Option<String>,
     pub(crate) expires_at: Timestamp,
+    pub(crate) factor_at: Option<Timestamp>,
 }
 
 const INSERT: &str = "INSERT INTO sessions
-    (id, user_id, kind, cookie_hash, refresh_salt, refresh_seq, refreshed_at, user_agent, ip, created_at, last_seen_at, expires_at)
-    VALUES ($1, $2, $3, $4, $5, 0, $8, $6, $7, $8, $8, $9)";
+    (id, user_id, kind, cookie_hash, refresh_salt, refresh_seq, refreshed_at, user_agent, ip, created_at, last_seen_at, expires_at,
+    factor_at)
+    VALUES ($1, $2, $3, $4, $5, 0, $8, $6, $7, $8, $8, $9, $10)";
 
 pub(crate) async fn insert_session(tx: &Tx, new: NewSession<'_>, at: Timestamp) -> Result<(), DbError> {
-    let values: [Value; 9] = [
+    let values: [Value; 10] = [
         new.id.to_string().into(),
         new.account.user.id.to_string().into(),
         new.kind.as_str().into(),
@@ -61,6 +65,7 @@ pub(crate) async fn insert_session(tx: &Tx, new: NewSession<'_>, at: Timestamp) 
         new.ip.into(),
         at.micros().into(),
         new.expires_at.micros().into(),
+        new.factor_at.map(Timestamp::micros).into(),
     ];
     tx.execute_raw(sql(tx, INSERT, values)).await?;
     Ok(())
@@ -88,6 +93,7 @@ struct LiveRow {
     created_at: i64,
     last_seen_at: i64,
     expires_at: i64,
+    factor_at: Option<i64>,
     email: String,
     name: String,
     role: String,
@@ -104,7 +110,7 @@ macro_rules! live {
     ($condition:literal) => {
         concat!(
             "SELECT s.id, s.user_id, s.kind, s.refresh_salt, s.refresh_seq, s.refreshed_at, s.user_agent, s.ip, s.created_at, s.last_seen_at,
-            s.expires_at, u.email, u.name, u.role, u.locale, u.email_verified_at, u.disabled_at, u.last_sign_in_at,
+            s.expires_at, s.factor_at, u.email, u.name, u.role, u.locale, u.email_verified_at, u.disabled_at, u.last_sign_in_at,
             u.created_at AS user_created_at, u.epoch
             FROM sessions s JOIN users u ON u.id = s.user_id WHERE ",
             $condition
@@ -154,7 +160,7 @@ impl TryFrom<LiveRow> for Live {
             expires_at: Timestamp::from_micros(row.expires_at),
             current: false,
         };
-        Ok(Self { session, user, epoch: row.epoch.cast_unsigned(), refresh })
+        Ok(Self { session, user, epoch: row.epoch.cast_unsigned(), factor_at: timestamp(row.factor_at), refresh })
     }
 }
 
@@ -203,6 +209,14 @@ const TOUCH: &str = "UPDATE sessions SET last_seen_at = $2 WHERE id = $1 AND las
 
 pub(crate) async fn touch(tx: &Tx, id: SessionId, at: Timestamp) -> Result<(), DbError> {
     tx.execute_raw(sql(tx, TOUCH, [id.to_string().into(), at.micros().into()])).await?;
+    Ok(())
+}
+
+const PROVEN: &str = "UPDATE sessions SET factor_at = $2 WHERE id = $1";
+
+/// A second factor has just been proven for this session.
+pub(crate) async fn mark_proven(tx: &Tx, id: SessionId, at: Timestamp) -> Result<(), DbError> {
+    tx.execute_raw(sql(tx, PROVEN, [id.to_string().into(), at.micros().into()])).await?;
     Ok(())
 }
 

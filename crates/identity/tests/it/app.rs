@@ -10,7 +10,7 @@ use baluarte_audit::{Audit, AuditConfig, Parts};
 use baluarte_backplane::Backplane;
 use baluarte_component::{Kit, Tasks};
 use baluarte_db::{Db, sea_orm::ConnectionTrait as _, sql};
-use baluarte_identity::{Granted, Identity, IdentityConfig, NewAccount, Role, SessionKind, SignIn, User};
+use baluarte_identity::{Granted, Identity, IdentityConfig, NewAccount, Role, SessionKind, SignIn, User, Welcome};
 use baluarte_jobs::{Failure, Job, Jobs, JobsConfig, Run, Subscription};
 use baluarte_kernel::{Actor, Clock, Credential, Ctx, FreeForAll, Locale, Published, RequestMeta, Scheme, Secret, SessionId};
 use baluarte_limits::{Limits, LimitsConfig};
@@ -275,8 +275,9 @@ impl App {
 
     /// Signs in as a browser does.
     pub(crate) async fn sign_in_with_cookie(&self, email: &str) -> Client {
-        let attempt = SignIn { email: email.to_owned(), password: Secret::new(PASSWORD), session: SessionKind::Cookie };
-        let signed_in = self.identity.sign_in(&self.ctx(&home()).await, attempt).await.unwrap();
+        let attempt = SignIn { email: email.to_owned(), password: Secret::new(PASSWORD), session: SessionKind::Cookie, device: None };
+        let welcome = self.identity.sign_in(&self.ctx(&home()).await, attempt).await.unwrap();
+        let Welcome::In(signed_in) = welcome else { panic!("a second factor is asked for") };
         let Granted::Cookie(cookie) = signed_in.granted else { panic!("a cookie was asked for") };
         home().with_cookie(cookie.value.expose())
     }
@@ -369,5 +370,8 @@ pub(crate) fn token_in(text: &str) -> String {
 /// Limits that no test runs into.
 fn generous() -> LimitsConfig {
     let limit = json!({"rate": "1000000/min", "burst": 1_000_000});
-    serde_json::from_value(json!({"login": limit, "account": limit, "forgot-password": limit})).unwrap()
+    serde_json::from_value(
+        json!({"login": limit, "account": limit, "forgot-password": limit, "mfa": {"rate": "1000000/min", "burst": 1_000_000}}),
+    )
+    .unwrap()
 }

@@ -6,6 +6,8 @@ mod accounts;
 mod administration;
 mod app;
 mod events;
+mod factors;
+mod factors_policy;
 mod leaks;
 mod outage;
 mod pages;

@@ -44,6 +44,11 @@ pub(super) enum UserCommand {
         /// `admin`, `user`, or a role of your own that routes ask for
         role: String,
     },
+    /// Take away all second factors of somebody who has lost them; ends all sessions of the account and tells its owner
+    ResetMfa {
+        /// The account's address
+        email: String,
+    },
     /// Put an account on a plan (comes with billing; until then everybody is on `free`)
     SetPlan {
         /// The account's address
@@ -107,6 +112,14 @@ impl UserCommand {
                     .await
                     .map_err(refused)
                     .map(|user| format!("{} has the role {}\n", user.email, user.role.as_str()))
+            }
+            Self::ResetMfa { email } => {
+                let user = find(&ctx, &identity, &email).await?;
+                identity
+                    .reset_factors(&ctx, user.id)
+                    .await
+                    .map_err(refused)
+                    .map(|()| format!("{} has no second factor any more and is signed out everywhere\n", user.email))
             }
             Self::SetPlan { .. } => Ok(String::new()),
         };

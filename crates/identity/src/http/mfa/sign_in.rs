@@ -1,0 +1,113 @@
+//! The second question of a sign-in.
+
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use baluarte_kernel::Secret;
+use baluarte_web::{Caller, Json, Problem};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{LoginView, entered};
+use crate::{
+    Answer as Given, FactorKind, Identity, Method,
+    http::{
+        limits::count_answer,
+        mfa::totp::TotpView,
+        views::{Answer, NO_STORE},
+    },
+};
+
+#[derive(Deserialize, ToSchema)]
+pub(in crate::http) struct SendCode {
+    #[schema(value_type = String)]
+    mfa_token: Secret,
+    /// `email`.
+    method: Method,
+}
+
+/// Send a code for a sign-in that has begun
+///
+/// A new code voids the one before. 429 `identity.code_too_soon` within thirty seconds of the last one.
+#[utoipa::path(post, path = "/api/v1/auth/mfa/challenge", tag = "identity", request_body = SendCode, security(()),
+    responses((status = 202, description = "A code is on its way"), Problem))]
+pub(in crate::http) async fn send_code(
+    State(identity): State<Identity>,
+    Caller(ctx): Caller,
+    Json(body): Json<SendCode>,
+) -> Answer<StatusCode> {
+    identity.send_code(&ctx, &body.mfa_token, body.method).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+#[derive(Deserialize, ToSchema)]
+pub(in crate::http) struct AnswerBody {
+    #[schema(value_type = String)]
+    mfa_token: Secret,
+    method: Method,
+    #[schema(value_type = String, example = "482913")]
+    code: Secret,
+    /// Ask this browser for no second factor for 30 days; only where a cookie was asked for.
+    #[serde(default)]
+    trust_device: bool,
+}
+
+/// Answer the second question of a sign-in
+///
+/// Gives what signing in would have given. Where a factor was set up on the way, also `recovery_codes`, this once.
+#[utoipa::path(post, path = "/api/v1/auth/mfa/verify", tag = "identity", request_body = AnswerBody, security(()),
+    responses((status = 200, body = LoginView), Problem))]
+pub(in crate::http) async fn answer(
+    State(identity): State<Identity>,
+    Caller(ctx): Caller,
+    Json(body): Json<AnswerBody>,
+) -> Answer<Response> {
+    let fields = count_answer(&identity, &ctx, &body.mfa_token).await?;
+    let AnswerBody { mfa_token, method, code, trust_device } = body;
+    let signed_in = identity.answer(&ctx, &Given { mfa_token, method, code, trust_device }).await?;
+    let mut response = entered(&identity, &signed_in);
+    fields.write(response.headers_mut());
+    Ok(response)
+}
+
+#[derive(Deserialize, ToSchema)]
+pub(in crate::http) struct Enrol {
+    #[schema(value_type = String)]
+    mfa_token: Secret,
+    method: FactorKind,
+}
+
+/// A code was sent.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct SentView {
+    /// Always false: `/api/v1/auth/mfa/verify` confirms.
+    confirmed: bool,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only described: each answer is written by its own view")]
+pub(in crate::http) enum EnrolView {
+    Totp(TotpView),
+    Email(SentView),
+}
+
+/// Set up the second factor that a role demands, before the first session begins
+///
+/// `totp` answers with the secret for an authenticator app, `email` sends a code. The first code goes to `/api/v1/auth/mfa/verify`.
+#[utoipa::path(post, path = "/api/v1/auth/mfa/enrol", tag = "identity", request_body = Enrol, security(()),
+    responses((status = 200, body = EnrolView), Problem))]
+pub(in crate::http) async fn enrol(State(identity): State<Identity>, Caller(ctx): Caller, Json(body): Json<Enrol>) -> Answer<Response> {
+    Ok(match body.method {
+        FactorKind::Totp => {
+            let enrolment = identity.enrol_in_step(&ctx, &body.mfa_token).await?;
+            (NO_STORE, Json(TotpView::of(&enrolment))).into_response()
+        }
+        FactorKind::Email => {
+            identity.send_code(&ctx, &body.mfa_token, Method::Email).await?;
+            (NO_STORE, Json(SentView { confirmed: false })).into_response()
+        }
+    })
+}

@@ -1,0 +1,110 @@
+baluarte_web::texts! {
+    /// The words of the pages about second factors.
+    pub(in crate::pages) struct FactorWords {
+        over: "That took too long, or there were too many wrong codes. Sign in again.", "Pasó demasiado tiempo o hubo demasiados códigos incorrectos. Inicia sesión de nuevo.", "Passou tempo demais ou houve códigos errados demais. Entre de novo.";
+
+        step: "One more step", "Un paso más", "Mais uma etapa";
+        step_totp: "Open your authenticator app and enter the code it shows for {}.", "Abre tu aplicación de autenticación y escribe el código que muestra para {}.", "Abra o seu aplicativo autenticador e digite o código que ele mostra para {}.";
+        step_email_sent: "We sent a code to {}. It is good for ten minutes after you entered your password.", "Enviamos un código a {}. Sirve durante diez minutos desde que escribiste tu contraseña.", "Enviamos um código para {}. Ele vale por dez minutos depois de digitar a sua senha.";
+        step_email: "We can send a code to {}.", "Podemos enviar un código a {}.", "Podemos enviar um código para {}.";
+        step_recovery: "Enter one of the recovery codes that you printed or wrote down. Each works once.", "Escribe uno de los códigos de recuperación que imprimiste o anotaste. Cada uno sirve una vez.", "Digite um dos códigos de recuperação que você imprimiu ou anotou. Cada um vale uma vez.";
+        step_none: "None of your second steps can be used right now. Ask whoever runs this site for help.", "Ninguno de tus segundos pasos se puede usar ahora. Pide ayuda a quien administra este sitio.", "Nenhuma das suas segundas etapas pode ser usada agora. Peça ajuda a quem administra este site.";
+        code: "Code", "Código", "Código";
+        code_hint: "Six digits.", "Seis cifras.", "Seis dígitos.";
+        recovery_code: "Recovery code", "Código de recuperación", "Código de recuperação";
+        recovery_hint: "Twelve letters and digits, such as 7K2M-9QXT-04HV.", "Doce letras y cifras, como 7K2M-9QXT-04HV.", "Doze letras e dígitos, como 7K2M-9QXT-04HV.";
+        trust_days: "Do not ask again on this device for {}", "No volver a preguntar en este dispositivo durante {}", "Não perguntar de novo neste dispositivo por {}";
+        trust_hint: "Only on a device that nobody else uses.", "Solo en un dispositivo que nadie más use.", "Só em um dispositivo que mais ninguém usa.";
+        days: "{} days", "{} días", "{} dias";
+        hours: "{} h", "{} h", "{} h";
+        go_on: "Continue", "Continuar", "Continuar";
+        send: "Send a code", "Enviar un código", "Enviar um código";
+        resend: "Send another code", "Enviar otro código", "Enviar outro código";
+        resend_in: "You can ask for another code in {} seconds. It voids this one.", "Podrás pedir otro código en {} segundos. Anula este.", "Você poderá pedir outro código em {} segundos. Ele anula este.";
+        resend_now: "Nothing arrived? Another code voids the earlier one.", "¿No llegó nada? Otro código anula el anterior.", "Não chegou nada? Outro código anula o anterior.";
+        other_ways: "Other ways", "Otras formas", "Outras formas";
+        use_totp: "Use the authenticator app", "Usar la aplicación de autenticación", "Usar o aplicativo autenticador";
+        use_email: "Send a code by e-mail", "Enviar un código por correo", "Enviar um código por e-mail";
+        use_recovery: "Use a recovery code", "Usar un código de recuperación", "Usar um código de recuperação";
+        start_over: "Start over", "Empezar de nuevo", "Começar de novo";
+        wrong_code: "That code is not right, too old, or was used already.", "Ese código no es correcto, es demasiado antiguo o ya se usó.", "Esse código não está correto, é antigo demais ou já foi usado.";
+        code_missing: "Enter the code.", "Escribe el código.", "Digite o código.";
+        too_soon: "A code was sent a moment ago. You can ask for another one in {}.", "Se envió un código hace un momento. Podrás pedir otro en {}.", "Um código foi enviado há pouco. Você poderá pedir outro em {}.";
+
+        enrol: "Protect your account", "Protege tu cuenta", "Proteja a sua conta";
+        enrol_lead: "Your account needs a second step besides the password. Choose one; it takes a minute.", "Tu cuenta necesita un segundo paso además de la contraseña. Elige uno; toma un minuto.", "A sua conta precisa de uma segunda etapa além da senha. Escolha uma; leva um minuto.";
+        totp: "Authenticator app", "Aplicación de autenticación", "Aplicativo autenticador";
+        totp_lead: "An app on your phone shows a new code every 30 seconds. Works without a network.", "Una aplicación en tu teléfono muestra un código nuevo cada 30 segundos. Funciona sin red.", "Um aplicativo no seu telefone mostra um código novo a cada 30 segundos. Funciona sem rede.";
+        email: "Codes by e-mail", "Códigos por correo", "Códigos por e-mail";
+        email_lead: "We send a code to your address when you sign in. Weaker than an app: whoever reads your mail gets it.", "Enviamos un código a tu correo cuando inicias sesión. Más débil que una aplicación: quien lea tu correo lo obtiene.", "Enviamos um código para o seu e-mail quando você entra. Mais fraco que um aplicativo: quem lê o seu e-mail o obtém.";
+        set_up: "Set up", "Configurar", "Configurar";
+        set_up_totp: "Set up the authenticator app", "Configurar la aplicación de autenticación", "Configurar o aplicativo autenticador";
+        set_up_email: "Set up codes by e-mail", "Configurar códigos por correo", "Configurar códigos por e-mail";
+        scan: "Scan this with your authenticator app", "Escanea esto con tu aplicación de autenticación", "Escaneie isto com o seu aplicativo autenticador";
+        scan_lead: "Aegis, 2FAS, Google Authenticator, Bitwarden and others can. Then enter the code that the app shows.", "Sirven Aegis, 2FAS, Google Authenticator, Bitwarden y otras. Después escribe el código que muestra la aplicación.", "Servem Aegis, 2FAS, Google Authenticator, Bitwarden e outros. Depois digite o código que o aplicativo mostra.";
+        qr_label: "QR code for the authenticator app", "Código QR para la aplicación de autenticación", "Código QR para o aplicativo autenticador";
+        cannot_scan: "Cannot scan it?", "¿No puedes escanearlo?", "Não consegue escanear?";
+        by_hand: "Open this link on the phone, or type the key into the app (by time, six digits):", "Abre este enlace en el teléfono o escribe la clave en la aplicación (por tiempo, seis cifras):", "Abra este link no telefone ou digite a chave no aplicativo (por tempo, seis dígitos):";
+        open_app: "Open in the app", "Abrir en la aplicación", "Abrir no aplicativo";
+        turn_on: "Turn on", "Activar", "Ativar";
+        confirm_email: "Confirm your address", "Confirma tu correo", "Confirme o seu e-mail";
+        confirm_email_lead: "We sent a code to {}. Enter it to receive codes there from now on.", "Enviamos un código a {}. Escríbelo para recibir códigos ahí a partir de ahora.", "Enviamos um código para {}. Digite-o para receber códigos nele a partir de agora.";
+
+        codes: "Your recovery codes", "Tus códigos de recuperación", "Os seus códigos de recuperação";
+        codes_lead: "Print them or write them down now: they are not shown again. Each signs you in once when your phone or mailbox is out of reach.", "Imprímelos o anótalos ahora: no se mostrarán otra vez. Cada uno te deja entrar una vez cuando no tengas tu teléfono o tu correo.", "Imprima ou anote agora: eles não serão mostrados de novo. Cada um deixa você entrar uma vez quando o telefone ou o e-mail não estiver ao alcance.";
+        codes_void: "Earlier recovery codes do not work any more.", "Los códigos de recuperación anteriores ya no sirven.", "Os códigos de recuperação anteriores não valem mais.";
+        codes_for: "Account {} at {}, {}", "Cuenta {} en {}, {}", "Conta {} em {}, {}";
+        print: "Print", "Imprimir", "Imprimir";
+        codes_kept: "I have kept them", "Ya los guardé", "Já os guardei";
+
+        factors: "Two-step sign-in", "Verificación en dos pasos", "Verificação em duas etapas";
+        factors_lead: "Whoever learns your password still cannot sign in.", "Aunque alguien sepa tu contraseña, no podrá entrar.", "Mesmo que alguém saiba a sua senha, não conseguirá entrar.";
+        manage: "Manage", "Administrar", "Gerenciar";
+        is_on: "On", "Activado", "Ativado";
+        is_off: "Off", "Desactivado", "Desativado";
+        needed: "Your role needs at least one of them.", "Tu rol necesita al menos uno de ellos.", "O seu papel precisa de pelo menos um deles.";
+        switched_off: "Whoever runs this site has switched second steps off for your role.", "Quien administra este sitio desactivó los segundos pasos para tu rol.", "Quem administra este site desativou as segundas etapas para o seu papel.";
+        on_since: "On since {}.", "Activado desde {}.", "Ativado desde {}.";
+        last_used: "Last used {}.", "Último uso: {}.", "Último uso: {}.";
+        remove: "Remove", "Quitar", "Remover";
+        remove_totp: "Remove the authenticator app", "Quitar la aplicación de autenticación", "Remover o aplicativo autenticador";
+        remove_email: "Remove codes by e-mail", "Quitar códigos por correo", "Remover códigos por e-mail";
+        remove_lead: "Your other devices will be signed out, and no device is trusted any more.", "Tus otros dispositivos cerrarán sesión y ningún dispositivo seguirá siendo de confianza.", "Os seus outros dispositivos serão desconectados e nenhum dispositivo continuará confiável.";
+        last_one: "This is the second step that your role needs. Set up another one first.", "Es el segundo paso que tu rol necesita. Configura antes otro.", "É a segunda etapa de que o seu papel precisa. Configure outra antes.";
+        recovery: "Recovery codes", "Códigos de recuperación", "Códigos de recuperação";
+        recovery_left: "{} of 10 left.", "Quedan {} de 10.", "Restam {} de 10.";
+        recovery_lead: "On paper, for when your phone or mailbox is out of reach.", "En papel, para cuando no tengas tu teléfono o tu correo.", "No papel, para quando o telefone ou o e-mail não estiver ao alcance.";
+        replace: "Make new ones", "Generar nuevos", "Gerar novos";
+        replace_title: "Make new recovery codes", "Generar códigos de recuperación nuevos", "Gerar novos códigos de recuperação";
+        replace_lead: "The ones you have now stop working.", "Los que tienes ahora dejarán de servir.", "Os que você tem agora deixarão de valer.";
+        trusted: "Trusted devices", "Dispositivos de confianza", "Dispositivos confiáveis";
+        trusted_lead: "They are asked for the password only.", "Solo se les pide la contraseña.", "Só a senha é pedida a eles.";
+        trusted_until: "Until", "Hasta", "Até";
+        forget: "Ask again", "Volver a preguntar", "Perguntar de novo";
+        forget_device: "Ask again on {}", "Volver a preguntar en {}", "Perguntar de novo em {}";
+        again: "Show that it is still you", "Demuestra que sigues siendo tú", "Mostre que ainda é você";
+        again_lead: "This changes how your account is protected. Enter your password to go on.", "Esto cambia cómo se protege tu cuenta. Escribe tu contraseña para continuar.", "Isto muda como a sua conta é protegida. Digite a sua senha para continuar.";
+        back: "Back", "Volver", "Voltar";
+        done_removed: "It is not asked for any more.", "Ya no se pedirá.", "Não será mais pedido.";
+        done_added: "It is asked for from now on. Your other devices were signed out.", "Se pedirá a partir de ahora. Tus otros dispositivos cerraron sesión.", "Será pedido a partir de agora. Os seus outros dispositivos foram desconectados.";
+        done_forgotten: "That device is asked for the second step again.", "A ese dispositivo se le pedirá de nuevo el segundo paso.", "A segunda etapa será pedida de novo a esse dispositivo.";
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use baluarte_kernel::Locale;
+
+    use super::FactorWords;
+
+    #[test]
+    fn every_text_has_as_many_gaps_in_each_language() {
+        let gaps = |word: &str| word.matches("{}").count();
+        let english = FactorWords::all(Locale::En);
+        for locale in Locale::ALL {
+            for ((key, word), (_, original)) in FactorWords::all(locale).into_iter().zip(&english) {
+                assert!(!word.is_empty() && gaps(word) == gaps(original), "{key} in {locale:?}");
+            }
+        }
+    }
+}

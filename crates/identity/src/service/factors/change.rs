@@ -1,0 +1,74 @@
+//! Taking factors away.
+
+use baluarte_audit::Entry;
+use baluarte_kernel::{Ctx, Event, UserId};
+
+use super::Identity;
+use crate::{
+    IdentityError, actions,
+    factors::{FactorKind, MfaPolicy, Reauthentication},
+    store,
+};
+
+impl Identity {
+    /// The account's other sessions and its trusted devices end. The last factor takes the recovery codes with it, and stays
+    /// where the role demands one.
+    pub async fn remove_factor(&self, ctx: &Ctx, kind: FactorKind, shown: &Reauthentication) -> Result<(), IdentityError> {
+        let before = self.list_factors(ctx).await?;
+        if !before.has(kind) {
+            return Err(IdentityError::FactorNotFound);
+        }
+        let account = self.reauthenticate(ctx, shown).await?;
+        let (user, now) = (account.user.id, ctx.now());
+        let tx = self.inner.kit.db.begin().await?;
+        store::factors::lock_user(&tx, user).await?;
+        if !store::factors::remove(&tx, user, kind).await? {
+            return Err(IdentityError::FactorNotFound);
+        }
+        if store::factors::list_factors(&tx, user).await?.is_empty() {
+            if self.policy_of(&account.user.role) == MfaPolicy::Required {
+                return Err(IdentityError::FactorRequired);
+            }
+            store::factors::recovery::forget(&tx, user).await?;
+        }
+        let devices = store::factors::trusted::forget_trusted(&tx, user).await?;
+        let ended = store::sessions::delete_sessions(&tx, user, Self::session_of(ctx)).await?;
+        let revoked = self.revoke_sessions(&tx, &ended, now).await?;
+        self.inner.kit.notify.send(ctx, &tx, self.factor_mails().removed(&account.user, kind, ctx.client_ip(), now)).await?;
+        self.inner.kit.jobs.publish(ctx, &tx, Event::FactorRemoved { user_id: user, factor: kind.as_str().to_owned() }).await?;
+        let entry = Entry::new(&actions::FACTOR_REMOVED, "user").of(user).detail("kind", kind.as_str()).detail("sessions", ended.len());
+        self.record(ctx, &tx, &account, entry.detail("trusted_devices", devices));
+        tx.commit().await?;
+        self.announce(revoked);
+        tracing::info!(target: "identity", user_id = %user, kind = kind.as_str(), "a second factor was removed");
+        Ok(())
+    }
+
+    /// For somebody who has lost everything: the operator, who knows them, takes their factors away. All sessions end.
+    pub async fn reset_factors(&self, ctx: &Ctx, id: UserId) -> Result<(), IdentityError> {
+        ctx.require_admin()?;
+        let now = ctx.now();
+        let tx = self.inner.kit.db.begin().await?;
+        store::factors::lock_user(&tx, id).await?;
+        let account = store::users::find_user(&tx, id).await?.ok_or(IdentityError::UserNotFound(id))?;
+        let kinds = store::factors::list_factors(&tx, id).await?;
+        store::factors::remove_all(&tx, id).await?;
+        store::factors::recovery::forget(&tx, id).await?;
+        let devices = store::factors::trusted::forget_trusted(&tx, id).await?;
+        let ended = store::sessions::delete_sessions(&tx, id, None).await?;
+        let revoked = self.revoke_sessions(&tx, &ended, now).await?;
+        if !kinds.is_empty() {
+            self.inner.kit.notify.send(ctx, &tx, self.factor_mails().reset(&account.user, now)).await?;
+        }
+        for factor in &kinds {
+            let event = Event::FactorRemoved { user_id: id, factor: factor.kind.as_str().to_owned() };
+            self.inner.kit.jobs.publish(ctx, &tx, event).await?;
+        }
+        let entry = Entry::new(&actions::FACTORS_RESET, "user").of(id).detail("factors", kinds.len()).detail("sessions", ended.len());
+        self.inner.kit.audit.record(ctx, &tx, entry.detail("trusted_devices", devices));
+        tx.commit().await?;
+        self.announce(revoked);
+        tracing::warn!(target: "identity", user_id = %id, factors = kinds.len(), "the operator took away all second factors");
+        Ok(())
+    }
+}

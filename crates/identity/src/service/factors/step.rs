@@ -1,0 +1,252 @@
+//! The second question of a sign-in. Nothing is answered here without the token that follows the right password.
+
+use baluarte_audit::Entry;
+use baluarte_db::{DbError, Tx};
+use baluarte_kernel::{Ctx, Secret, Timestamp, UserId};
+
+use super::Identity;
+use crate::{
+    IdentityError, SessionKind, SignedIn, actions,
+    factors::{
+        ATTEMPT, Answer, FactorKind, Method, MfaPolicy, OneTimeCode, OpenStep, PENDING, RESEND, SENDS, SecondStep, TotpEnrolment, hint,
+    },
+    service::sign_in::{Arrival, Opening},
+    store::{
+        self,
+        factors::challenges::{Challenge, NewChallenge, Purpose},
+        users::Account,
+    },
+};
+
+/// What the password alone gives.
+pub(in crate::service) enum Standing {
+    /// A session: there is no factor, or this browser is trusted since that moment.
+    Enough(Option<Timestamp>),
+    Asked(SecondStep),
+}
+
+impl Identity {
+    /// After the right password: does it suffice, or is there a second question?
+    pub(in crate::service) async fn standing(
+        &self,
+        ctx: &Ctx,
+        account: &Account,
+        kind: SessionKind,
+        device: Option<&Secret>,
+    ) -> Result<Standing, IdentityError> {
+        let (user, now) = (account.user.id, ctx.now());
+        let kinds = self.kinds(user).await?;
+        let required = self.policy_of(&account.user.role) == MfaPolicy::Required;
+        if kinds.is_empty() && !required {
+            return Ok(Standing::Enough(None));
+        }
+        let tx = self.inner.kit.db.begin().await?;
+        if let Some(device) = device
+            && !kinds.is_empty()
+            && let Some(trusted) = store::factors::trusted::use_trusted(&tx, &self.device_hash(device), user, now).await?
+        {
+            tx.commit().await?;
+            return Ok(Standing::Enough(Some(trusted.proved_at)));
+        }
+        let token = Secret::new(baluarte_secrets::random_token());
+        let purpose = if kinds.is_empty() { Purpose::Enrol } else { Purpose::SignIn };
+        let challenge = NewChallenge {
+            token_hash: self.step_hash(&token),
+            user_id: user,
+            purpose,
+            session_kind: kind,
+            bound_to: account.password_changed_at,
+            expires_at: now.plus(ATTEMPT),
+        };
+        store::factors::challenges::insert_challenge(&tx, challenge, now).await?;
+        self.record(ctx, &tx, account, Entry::new(&actions::FACTOR_ASKED, "user").of(user));
+        tx.commit().await?;
+        tracing::info!(target: "identity", user_id = %user, "the password was right; asked for a second factor");
+        let (methods, enrol) = self.ways(purpose, user, &kinds).await?;
+        Ok(Standing::Asked(SecondStep { mfa_token: token, methods, enrol, expires_in: ATTEMPT }))
+    }
+
+    /// How an attempt that waits can be answered. [`IdentityError::SecondStepOver`] when it cannot any more.
+    pub async fn find_second_step(&self, ctx: &Ctx, mfa_token: &Secret) -> Result<OpenStep, IdentityError> {
+        let (challenge, account) = self.open_step(ctx, mfa_token).await?;
+        let (methods, enrol) = self.ways(challenge.purpose, account.user.id, &self.kinds(account.user.id).await?).await?;
+        let sent = challenge.code_hash.is_some();
+        let resend_in = challenge.code_sent_at.plus(RESEND).since(ctx.now());
+        Ok(OpenStep { methods, enrol, address: hint(account.user.email.as_str()), sent, resend_in })
+    }
+
+    /// Whose attempt it is, for whoever counts answers by person.
+    pub(crate) async fn second_step_user(&self, ctx: &Ctx, mfa_token: &Secret) -> Result<UserId, IdentityError> {
+        let (_, account) = self.open_step(ctx, mfa_token).await?;
+        self.may_answer(ctx, &account).await?;
+        Ok(account.user.id)
+    }
+
+    /// Sends a code for an attempt; an earlier one is void.
+    pub async fn send_code(&self, ctx: &Ctx, mfa_token: &Secret, method: Method) -> Result<(), IdentityError> {
+        let (challenge, account) = self.open_step(ctx, mfa_token).await?;
+        let kinds = self.kinds(account.user.id).await?;
+        let (methods, enrol) = self.ways(challenge.purpose, account.user.id, &kinds).await?;
+        let wanted = match challenge.purpose {
+            Purpose::Enrol => method.kind().is_some_and(|kind| kind == FactorKind::Email && enrol.contains(&kind)),
+            Purpose::SignIn | Purpose::Email => method == Method::Email && methods.contains(&method),
+        };
+        if !wanted {
+            return Err(IdentityError::FactorUnavailable);
+        }
+        let tx = self.inner.kit.db.begin().await?;
+        store::factors::lock_user(&tx, account.user.id).await?;
+        if challenge.purpose == Purpose::Enrol {
+            store::factors::begin(&tx, account.user.id, FactorKind::Email, None, ctx.now()).await?;
+        }
+        self.mail_code(ctx, &tx, &self.step_hash(mfa_token), &challenge, &account).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Begins to set up an authenticator app in an attempt whose role demands a factor.
+    pub async fn enrol_in_step(&self, ctx: &Ctx, mfa_token: &Secret) -> Result<TotpEnrolment, IdentityError> {
+        let (challenge, account) = self.open_step(ctx, mfa_token).await?;
+        if challenge.purpose != Purpose::Enrol {
+            return Err(IdentityError::FactorExists);
+        }
+        self.begin_totp(ctx, &account).await
+    }
+
+    /// Takes the answer and opens the session.
+    pub async fn answer(&self, ctx: &Ctx, answer: &Answer) -> Result<SignedIn, IdentityError> {
+        let (_, account) = self.open_step(ctx, &answer.mfa_token).await?;
+        let keys = self.may_answer(ctx, &account).await?;
+        let arrival = Arrival::of(self, ctx, &account, self.is_known_place(ctx, account.user.id).await?);
+        let (user, now, hash) = (account.user.id, ctx.now(), self.step_hash(&answer.mfa_token));
+
+        let tx = self.inner.kit.db.begin().await?;
+        store::factors::lock_user(&tx, user).await?;
+        // Spent before it is looked at, so that many answers at once are not more answers.
+        let challenge = store::factors::challenges::spend_try(&tx, &hash, now).await?.ok_or(IdentityError::SecondStepOver)?;
+        if !self.is_right(ctx, &tx, &challenge, &hash, &account, answer).await? {
+            self.count_wrong(ctx, &tx, &account, &keys).await?;
+            tx.commit().await?;
+            return Err(IdentityError::WrongCode);
+        }
+        if !store::factors::challenges::remove(&tx, &hash).await? {
+            return Err(IdentityError::SecondStepOver);
+        }
+        let mut revoked = Vec::new();
+        let mut recovery_codes = Vec::new();
+        if challenge.purpose == Purpose::Enrol {
+            let kind = answer.method.kind().ok_or(IdentityError::FactorUnavailable)?;
+            (recovery_codes, revoked) = self.added(ctx, &tx, &account, kind, None).await?;
+        }
+        let device = match answer.trust_device && challenge.session_kind == SessionKind::Cookie {
+            true => Some(self.trust_device(ctx, &tx, &account).await?),
+            false => None,
+        };
+        // One network is forgiven; what was counted over all of them goes by itself, or an attacker would wait for the owner.
+        store::throttles::clear(&tx, std::slice::from_ref(&keys.from_network)).await?;
+        let opening = Opening { kind: challenge.session_kind, stronger_hash: None, factor_at: Some(now) };
+        let (signed_in, more) = self.open_session(ctx, &tx, &arrival, &account, opening).await.map_err(|err| match err {
+            // The password was changed or the account disabled meanwhile.
+            IdentityError::WrongCredentials => IdentityError::SecondStepOver,
+            other => other,
+        })?;
+        revoked.extend(more);
+        tx.commit().await?;
+        self.announce(revoked);
+        tracing::info!(target: "identity", user_id = %user, session_id = %signed_in.session_id, method = answer.method.as_str(), "signed in with a second factor");
+        Ok(SignedIn { device, recovery_codes, ..signed_in })
+    }
+
+    async fn is_right(
+        &self,
+        ctx: &Ctx,
+        tx: &Tx,
+        challenge: &Challenge,
+        hash: &str,
+        account: &Account,
+        answer: &Answer,
+    ) -> Result<bool, IdentityError> {
+        let (user, now, code) = (account.user.id, ctx.now(), &answer.code);
+        match (challenge.purpose, answer.method) {
+            (Purpose::SignIn, Method::Totp) => self.takes_totp(tx, user, code, now).await,
+            (Purpose::SignIn, Method::Recovery) => self.takes_recovery(ctx, tx, account, code).await,
+            (Purpose::SignIn, Method::Email) => {
+                let right = self.is_sent_code(challenge, hash, code);
+                Ok(right && store::factors::mark_used(tx, user, FactorKind::Email, now).await?)
+            }
+            (Purpose::Enrol, Method::Totp) => self.confirms_totp(tx, user, code, now).await,
+            (Purpose::Enrol, Method::Email) => {
+                let right = self.is_sent_code(challenge, hash, code);
+                Ok(right && store::factors::confirm(tx, user, FactorKind::Email, None, 0, now).await?)
+            }
+            (Purpose::Enrol, Method::Recovery) | (Purpose::Email, _) => Ok(false),
+        }
+    }
+
+    pub(super) fn is_sent_code(&self, challenge: &Challenge, hash: &str, code: &Secret) -> bool {
+        let typed = OneTimeCode::hash(&self.inner.kit.secrets, hash, code.expose());
+        challenge.code_hash.as_ref().is_some_and(|sent| baluarte_secrets::equal(sent.as_bytes(), typed.as_bytes()))
+    }
+
+    /// Whether it is a code of the app that is being set up, which is in force afterwards.
+    pub(super) async fn confirms_totp(&self, tx: &Tx, user: UserId, code: &Secret, now: Timestamp) -> Result<bool, IdentityError> {
+        let Some(sealed) = store::factors::find_pending(tx, user, FactorKind::Totp, now.minus(PENDING)).await? else { return Ok(false) };
+        match self.open_seed(user, &sealed).and_then(|seed| seed.step_of(code.expose(), now)) {
+            Some(step) => Ok(store::factors::confirm(tx, user, FactorKind::Totp, Some(&sealed), step, now).await?),
+            None => Ok(false),
+        }
+    }
+
+    /// Puts a code into the attempt and a message with it into the outbox. `open` is the attempt as last read.
+    pub(super) async fn mail_code(&self, ctx: &Ctx, tx: &Tx, hash: &str, open: &Challenge, account: &Account) -> Result<(), IdentityError> {
+        let now = ctx.now();
+        if !self.can_mail_codes() {
+            return Err(IdentityError::FactorUnavailable);
+        }
+        let code = OneTimeCode::generate();
+        let stored = OneTimeCode::hash(&self.inner.kit.secrets, hash, code.expose());
+        if !store::factors::challenges::set_code(tx, hash, &stored, now.minus(RESEND), now).await? {
+            // Too soon, or too often for this attempt: then only another sign-in gets another code.
+            let next = if open.sends >= SENDS { open.expires_at } else { open.code_sent_at.plus(RESEND) };
+            return Err(IdentityError::CodeTooSoon { retry_after: next.since(now).max(std::time::Duration::from_secs(1)) });
+        }
+        if !self.may_mail_code(tx, &account.user.email, now).await? {
+            return Err(IdentityError::CodeTooSoon { retry_after: crate::throttle::HOUR });
+        }
+        let mail = self.factor_mails().code(&account.user, &code, open.purpose == Purpose::SignIn, open.expires_at, now);
+        self.inner.kit.notify.send(ctx, tx, mail).await?;
+        self.record(ctx, tx, account, Entry::new(&actions::CODE_SENT, "user").of(account.user.id));
+        Ok(())
+    }
+
+    /// The attempt and its owner, if both are still as they were when the password was right.
+    pub(super) async fn open_step(&self, ctx: &Ctx, mfa_token: &Secret) -> Result<(Challenge, Account), IdentityError> {
+        let read = self.inner.kit.db.read();
+        let found = store::factors::challenges::find_challenge(read, &self.step_hash(mfa_token), ctx.now()).await?;
+        let challenge = found.filter(|found| found.purpose != Purpose::Email).ok_or(IdentityError::SecondStepOver)?;
+        let account = store::users::find_user(read, challenge.user_id).await?.ok_or(IdentityError::SecondStepOver)?;
+        if account.password_changed_at != challenge.bound_to || account.user.disabled_at.is_some() {
+            return Err(IdentityError::SecondStepOver);
+        }
+        Ok((challenge, account))
+    }
+
+    async fn kinds(&self, user: UserId) -> Result<Vec<FactorKind>, DbError> {
+        let factors = store::factors::list_factors(self.inner.kit.db.read(), user).await?;
+        Ok(factors.into_iter().map(|factor| factor.kind).collect())
+    }
+
+    /// `(methods that answer, factors to be set up)`: the strongest first.
+    async fn ways(&self, purpose: Purpose, user: UserId, kinds: &[FactorKind]) -> Result<(Vec<Method>, Vec<FactorKind>), DbError> {
+        let all = [FactorKind::Totp, FactorKind::Email];
+        let mails = self.can_mail_codes();
+        let possible = |kind: &FactorKind| *kind != FactorKind::Email || mails;
+        if purpose == Purpose::Enrol {
+            return Ok((Vec::new(), all.into_iter().filter(possible).collect()));
+        }
+        let mut methods: Vec<Method> = all.into_iter().filter(|kind| kinds.contains(kind)).filter(possible).map(Method::from).collect();
+        if store::factors::recovery::count(self.inner.kit.db.read(), user).await? > 0 {
+            methods.push(Method::Recovery);
+        }
+        Ok((methods, Vec::new()))
+    }
+}
