@@ -1,10 +1,10 @@
 //! Calls to other programs by the built binary: HTTP jobs and webhooks.
 
-use std::process::Command;
+use std::{collections::BTreeSet, process::Command};
 
 use baluarte_kernel::Timestamp;
 use baluarte_outbound::{SigningKey, sign};
-use baluarte_testkit::{Baluarte, Client, Port, Program, Received, Receiver, Reply, each_process_backend};
+use baluarte_testkit::{Backend, Baluarte, Client, Port, Program, Received, Receiver, Reply, each_process_backend};
 use serde_json::{Value, json};
 
 use crate::{
@@ -136,6 +136,55 @@ each_process_backend! {
         let logs = app.logs();
         assert!(!logs.contains(&secret) && !logs.contains(second.to_secret().expose()));
     }
+}
+
+/// Enough to answer many times before anybody gives up waiting.
+const JOBS_AT_ONCE: usize = 60;
+
+#[tokio::test]
+async fn two_replicas_share_the_calls_and_make_each_once() {
+    let shop = Receiver::start().await;
+    let app = Baluarte::builder(bin()).backend(Backend::PostgresRedis).config(&endpoint(&shop.url())).start().await;
+    let other = app.replica().await;
+    let admin = admin(&app).await;
+    let there = admin.at(&other.base_url);
+    let mut ids = BTreeSet::new();
+    for n in 0..JOBS_AT_ONCE {
+        let client = if n % 2 == 0 { &admin } else { &there };
+        ids.insert(enqueue(client, json!({"endpoint": "app", "path": "/hooks/x", "unique_key": format!("order-{n}")})).await);
+    }
+    shop.wait_for(JOBS_AT_ONCE).await;
+    for id in &ids {
+        done(&other, &there, id).await;
+    }
+    let called: Vec<String> = shop.received().iter().filter_map(|sent| sent.header("webhook-id").map(str::to_owned)).collect();
+    assert_eq!(called.len(), JOBS_AT_ONCE, "each was called once");
+    assert_eq!(called.into_iter().collect::<BTreeSet<_>>(), ids);
+}
+
+#[tokio::test]
+async fn a_slow_receiver_gets_no_more_calls_at_once_than_allowed_and_holds_nobody_up() {
+    let (slow, quick) = (Receiver::start().await, Receiver::start().await);
+    slow.otherwise(Reply::Slow(std::time::Duration::from_millis(300), 204));
+    let config = format!(
+        "[jobs]\nconcurrency = 6\n[jobs.endpoints.slow]\nurl = \"{}\"\nconcurrency = 2\n[jobs.endpoints.quick]\nurl = \"{}\"\n[limits.user]\nrate = \"10000/s\"\nburst = 1000\n",
+        slow.url(),
+        quick.url()
+    );
+    let app = Baluarte::builder(bin()).config(&config).start().await;
+    let admin = admin(&app).await;
+    let mut ids = Vec::new();
+    for _ in 0..12 {
+        ids.push(enqueue(&admin, json!({"endpoint": "slow", "path": "/"})).await);
+    }
+    let quickly = enqueue(&admin, json!({"endpoint": "quick", "path": "/"})).await;
+    done(&app, &admin, &quickly).await;
+    assert!(slow.received().len() < 12, "the quick one did not wait for the slow ones");
+    for id in &ids {
+        let job = done(&app, &admin, id).await;
+        assert_eq!(job["attempts"], 1, "waiting for a turn is no attempt: {job}");
+    }
+    assert_eq!((slow.received().len(), slow.most_at_once()), (12, 2));
 }
 
 /// Baluarte, and a program that verifies what it gets with the library of the specification.
