@@ -219,6 +219,7 @@ each_backend! {
         app.post(&client, "/api/v1/mfa/email/confirm", json!({"code": wrong})).await.is(422, "identity.bad_code");
         let confirmed = app.post(&client, "/api/v1/mfa/email/confirm", json!({"code": code})).await;
         confirmed.is(200, "");
+        assert_eq!(app.count("audit_entries", "action", "identity.factor.added").await, 1);
         assert_eq!(confirmed.json["recovery_codes"].as_array().map(Vec::len), Some(10));
         assert_eq!(ask(&app, &home()).await.json["methods"], json!(["email", "recovery"]));
     }
