@@ -26,6 +26,7 @@ pub use factors::{
     TrustedDevice, TrustedDeviceId, Welcome,
 };
 pub use http::{NamedLimit, PROBLEMS};
+pub use mails::samples;
 pub use model::{
     BadEmail, BadName, BadRole, CreatedAccount, Email, Granted, Name, NewAccount, NewUser, Person, ProfileChange, Refreshed, Registered,
     Role, Session, SessionCookie, SessionKind, SignIn, SignedIn, TokenPair, User, UserFilter,

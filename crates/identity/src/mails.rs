@@ -2,12 +2,11 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use askama::Template;
-use baluarte_kernel::{Locale, Period, Secret, Timestamp};
-use baluarte_notify::{Channel, Message};
+use baluarte_kernel::{Locale, Period, Secret, Timestamp, UserId};
+use baluarte_notify::{Action, Channel, Letter, Message, NotifyError};
 use baluarte_web::{fill, texts};
 
-use crate::model::User;
+use crate::{IdentityError, Role, factors::FactorMails, model::User};
 
 texts! {
     /// The words of all mails. `{}` is filled with what the name of the word says.
@@ -46,46 +45,11 @@ texts! {
         new_place_subject_site: "New sign-in to {}", "Nuevo inicio de sesión en {}", "Nova entrada em {}";
         new_place_heading: "New sign-in", "Nuevo inicio de sesión", "Nova entrada";
         new_place_text_site: "Somebody signed in to your account at {} from a network that is new for it.", "Alguien inició sesión en tu cuenta de {} desde una red que no habías usado.", "Alguém entrou na sua conta em {} a partir de uma rede que você não havia usado.";
+        // Without letters that would halve the room in a text message (GSM 03.38 has neither ó nor ã).
+        sms_code_code_site: "{} is your code for {}. Do not give it to anybody.", "{} es tu clave para {}. No la compartas con nadie.", "{} e a sua chave para {}. Nunca a passe a outra pessoa.";
+
         new_place_not_you: "If this was you, there is nothing to do. If not, choose a new password at once.", "Si fuiste tú, no hay nada que hacer. Si no, elige una contraseña nueva de inmediato.", "Se foi você, não há nada a fazer. Se não, escolha uma nova senha imediatamente.";
     }
-}
-
-/// A button and what it leads to.
-pub(crate) struct Action<'a> {
-    pub(crate) label: &'a str,
-    pub(crate) url: &'a str,
-}
-
-#[derive(Template)]
-#[template(path = "mail/message.html")]
-struct Html<'a> {
-    lang: &'a str,
-    heading: &'a str,
-    paragraphs: &'a [String],
-    action: &'a Option<Action<'a>>,
-    notes: &'a [String],
-    footer: &'a str,
-}
-
-#[derive(Template)]
-#[template(path = "mail/message.txt")]
-struct Text<'a> {
-    heading: &'a str,
-    paragraphs: &'a [String],
-    action: &'a Option<Action<'a>>,
-    notes: &'a [String],
-    footer: &'a str,
-}
-
-/// A mail before it becomes text and HTML.
-pub(crate) struct Draft<'a> {
-    pub(crate) kind: &'static str,
-    pub(crate) subject: &'a str,
-    pub(crate) heading: &'a str,
-    pub(crate) paragraphs: Vec<String>,
-    pub(crate) action: Option<Action<'a>>,
-    pub(crate) notes: Vec<String>,
-    pub(crate) useful_until: Timestamp,
 }
 
 /// Writes mails in the name of one installation.
@@ -113,55 +77,47 @@ impl Mails {
     pub(crate) fn verify_email(&self, to: &User, locale: Locale, token: &Secret, lifetime: Period, now: Timestamp) -> Message {
         let words = Words::of(locale);
         let url = format!("{}/auth/verify-email?token={}", self.public_url, token.expose());
-        let draft = Draft {
-            kind: "identity.verify_email",
-            subject: words.verify_subject_site,
-            heading: words.verify_heading,
+        let letter = Letter {
+            subject: fill(words.verify_subject_site, &[&self.site]),
             paragraphs: vec![fill(words.verify_text_site, &[&self.site])],
             action: Some(Action { label: words.verify_action, url: &url }),
             notes: vec![fill(words.works_for_time, &[&span(words, lifetime)]), words.ignore.to_owned()],
-            useful_until: now.plus(lifetime.get()),
+            ..self.letter("identity.verify_email", locale, words.verify_heading, now.plus(lifetime.get()))
         };
-        self.write(to, locale, &draft)
+        letter.to(to.email.as_str())
     }
 
     pub(crate) fn already_registered(&self, to: &User, now: Timestamp) -> Message {
         let words = Words::of(to.locale);
         let url = format!("{}/auth/login", self.public_url);
-        let draft = Draft {
-            kind: "identity.already_registered",
-            subject: words.already_subject_site,
-            heading: words.already_heading,
+        let letter = Letter {
+            subject: fill(words.already_subject_site, &[&self.site]),
             paragraphs: vec![fill(words.already_text_site, &[&self.site])],
             action: Some(Action { label: words.already_action, url: &url }),
             notes: vec![words.already_ignore.to_owned()],
-            useful_until: now.plus(NOTICE),
+            ..self.letter("identity.already_registered", to.locale, words.already_heading, now.plus(NOTICE))
         };
-        self.write(to, to.locale, &draft)
+        letter.to(to.email.as_str())
     }
 
     pub(crate) fn reset_password(&self, to: &User, token: &Secret, lifetime: Period, now: Timestamp) -> Message {
         let words = Words::of(to.locale);
         let url = self.reset_url(token);
-        let draft = Draft {
-            kind: "identity.reset_password",
-            subject: words.reset_subject_site,
-            heading: words.reset_heading,
+        let letter = Letter {
+            subject: fill(words.reset_subject_site, &[&self.site]),
             paragraphs: vec![fill(words.reset_text_site, &[&self.site])],
             action: Some(Action { label: words.reset_action, url: &url }),
             notes: vec![fill(words.works_for_time, &[&span(words, lifetime)]), words.reset_ignore.to_owned()],
-            useful_until: now.plus(lifetime.get()),
+            ..self.letter("identity.reset_password", to.locale, words.reset_heading, now.plus(lifetime.get()))
         };
-        self.write(to, to.locale, &draft)
+        letter.to(to.email.as_str())
     }
 
     pub(crate) fn password_changed(&self, to: &User, from: Option<IpAddr>, now: Timestamp) -> Message {
         let words = Words::of(to.locale);
         let url = format!("{}/auth/forgot-password", self.public_url);
-        let draft = Draft {
-            kind: "identity.password_changed",
-            subject: words.changed_subject_site,
-            heading: words.changed_heading,
+        let letter = Letter {
+            subject: fill(words.changed_subject_site, &[&self.site]),
             paragraphs: vec![
                 fill(words.changed_text_site, &[&self.site]),
                 place(words.from_where, from, now),
@@ -169,18 +125,16 @@ impl Mails {
             ],
             action: Some(Action { label: words.changed_action, url: &url }),
             notes: Vec::new(),
-            useful_until: now.plus(NOTICE),
+            ..self.letter("identity.password_changed", to.locale, words.changed_heading, now.plus(NOTICE))
         };
-        self.write(to, to.locale, &draft)
+        letter.to(to.email.as_str())
     }
 
     pub(crate) fn new_sign_in(&self, to: &User, from: Option<IpAddr>, now: Timestamp) -> Message {
         let words = Words::of(to.locale);
         let url = format!("{}/auth/forgot-password", self.public_url);
-        let draft = Draft {
-            kind: "identity.new_sign_in",
-            subject: words.new_place_subject_site,
-            heading: words.new_place_heading,
+        let letter = Letter {
+            subject: fill(words.new_place_subject_site, &[&self.site]),
             paragraphs: vec![
                 fill(words.new_place_text_site, &[&self.site]),
                 place(words.from_where, from, now),
@@ -188,9 +142,9 @@ impl Mails {
             ],
             action: Some(Action { label: words.changed_action, url: &url }),
             notes: Vec::new(),
-            useful_until: now.plus(NOTICE),
+            ..self.letter("identity.new_sign_in", to.locale, words.new_place_heading, now.plus(NOTICE))
         };
-        self.write(to, to.locale, &draft)
+        letter.to(to.email.as_str())
     }
 
     /// What people know us by.
@@ -203,22 +157,77 @@ impl Mails {
         format!("{}/auth/forgot-password", self.public_url)
     }
 
-    pub(crate) fn write(&self, to: &User, locale: Locale, draft: &Draft<'_>) -> Message {
-        let footer = fill(Words::of(locale).footer_site, &[&self.site]);
-        let Draft { heading, paragraphs, action, notes, .. } = draft;
-        let html = Html { lang: locale.tag(), heading, paragraphs, action, notes, footer: &footer };
-        let text = Text { heading, paragraphs, action, notes, footer: &footer };
+    /// A code by text message. Its last line lets browsers offer the code on our own pages, and on no others.
+    pub(crate) fn sms_code(&self, phone: &str, locale: Locale, code: &Secret, lifetime: Period, now: Timestamp) -> Message {
+        let text = fill(Words::of(locale).sms_code_code_site, &[code.expose(), &self.site]);
+        let host = self.site.split(':').next().unwrap_or(&self.site);
         Message {
-            channel: Channel::Email,
-            to: to.email.to_string(),
+            channel: Channel::Sms,
+            to: phone.to_owned(),
             locale,
-            subject: fill(draft.subject, &[&self.site]),
-            text: text.render().expect("writing to a string does not fail"),
-            html: Some(html.render().expect("writing to a string does not fail")),
-            kind: draft.kind,
-            useful_until: draft.useful_until,
+            subject: String::new(),
+            text: format!("{text}\n\n@{host} #{}", code.expose()),
+            html: None,
+            kind: "identity.sms_code",
+            useful_until: now.plus(lifetime.get()),
         }
     }
+
+    /// What all letters have in common.
+    pub(crate) fn letter<'a>(&'a self, kind: &'static str, locale: Locale, heading: &'a str, useful_until: Timestamp) -> Letter<'a> {
+        Letter {
+            kind,
+            locale,
+            subject: String::new(),
+            heading,
+            paragraphs: Vec::new(),
+            code: None,
+            action: None,
+            notes: Vec::new(),
+            site: &self.site,
+            footer: fill(Words::of(locale).footer_site, &[&self.site]),
+            useful_until,
+        }
+    }
+}
+
+impl From<NotifyError> for IdentityError {
+    fn from(err: NotifyError) -> Self {
+        match err {
+            NotifyError::Storage(storage) => Self::Storage(storage),
+            NotifyError::Forbidden(denied) => Self::Forbidden(denied),
+            // Mails are not refused when they are written.
+            NotifyError::NotFound | NotifyError::CannotResend(_) | NotifyError::Sms(_) => Self::Internal(err.to_string()),
+        }
+    }
+}
+
+/// Every message that identity sends, with made-up values: to look at.
+pub fn samples(public_url: &str, locale: Locale, now: Timestamp) -> Vec<Message> {
+    let (mails, token, code) = (Mails::new(public_url), Secret::new("Xq3vT0aB9dKe7LmR2sWzY5nPcHgJu8fQ1iOtE4rVxS0"), Secret::new("482913"));
+    let (Ok(email), Ok(name)) = ("zoe@example.com".parse(), "Zoë".parse()) else { return Vec::new() };
+    let to = User {
+        id: UserId::generate(),
+        email,
+        name,
+        role: Role::user(),
+        locale,
+        email_verified_at: None,
+        disabled_at: None,
+        last_sign_in_at: None,
+        created_at: now,
+    };
+    let ip = Some(IpAddr::from([203, 0, 113, 7]));
+    let mut all = vec![
+        mails.verify_email(&to, locale, &token, Period::from_secs(86_400), now),
+        mails.already_registered(&to, now),
+        mails.reset_password(&to, &token, Period::from_secs(1_800), now),
+        mails.password_changed(&to, ip, now),
+        mails.new_sign_in(&to, ip, now),
+    ];
+    all.extend(FactorMails(&mails).samples(&to, &code, ip, now));
+    all.push(mails.sms_code("+351912345678", locale, &code, Period::from_secs(600), now));
+    all
 }
 
 /// From where and when, filled into a sentence.
@@ -241,44 +250,20 @@ fn span(words: &Words, lifetime: Period) -> String {
 
 #[cfg(test)]
 mod tests {
-    use baluarte_kernel::UserId;
-
     use super::*;
-    use crate::Role;
-
-    fn user(locale: Locale) -> User {
-        User {
-            id: UserId::generate(),
-            email: "zoe@example.com".parse().unwrap(),
-            name: "Zoë".parse().unwrap(),
-            role: Role::user(),
-            locale,
-            email_verified_at: None,
-            disabled_at: None,
-            last_sign_in_at: None,
-            created_at: Timestamp::default(),
-        }
-    }
 
     fn all(locale: Locale) -> Vec<Message> {
-        let (mails, user, token, now) =
-            (Mails::new("https://shop.example/base"), user(locale), Secret::new("t0ken"), Timestamp::from_unix_seconds(1_800_000_000));
-        let ip = "203.0.113.7".parse().ok();
-        vec![
-            mails.verify_email(&user, locale, &token, Period::from_secs(86_400), now),
-            mails.already_registered(&user, now),
-            mails.reset_password(&user, &token, Period::from_secs(1_800), now),
-            mails.password_changed(&user, ip, now),
-            mails.new_sign_in(&user, ip, now),
-        ]
+        samples("https://shop.example/base", locale, Timestamp::from_unix_seconds(1_800_000_000))
     }
+
+    const TOKEN: &str = "Xq3vT0aB9dKe7LmR2sWzY5nPcHgJu8fQ1iOtE4rVxS0";
 
     #[test]
     fn every_mail_exists_in_every_language_and_in_both_forms() {
         for locale in Locale::ALL {
             assert!(Words::all(locale).iter().all(|(_, word)| !word.is_empty()));
             for mail in all(locale) {
-                let html = mail.html.unwrap();
+                let Some(html) = mail.html else { continue };
                 for form in [&mail.text, &html] {
                     assert!(!form.contains("{}") && form.contains("shop.example"), "{}: {form}", mail.kind);
                 }
@@ -291,12 +276,32 @@ mod tests {
     #[test]
     fn links_begin_with_the_public_url_and_only_the_link_holds_the_token() {
         for mail in all(Locale::En) {
-            let link = mail.text.lines().find(|line| line.starts_with("https://")).unwrap();
-            assert!(link.starts_with("https://shop.example/base/auth/"), "{link}");
-            assert_eq!(mail.text.matches("t0ken").count(), usize::from(link.contains("t0ken")));
-            assert!(!mail.subject.contains("t0ken"));
+            for link in mail.text.split_whitespace().filter(|word| word.starts_with("https://")) {
+                assert!(link.starts_with("https://shop.example/base/auth/"), "{link}");
+            }
+            let with_token = mail.text.split_whitespace().filter(|word| word.contains(TOKEN)).all(|word| word.starts_with("https://"));
+            assert!(with_token && !mail.subject.contains(TOKEN), "{}", mail.text);
         }
         let reset = &all(Locale::En)[2];
-        assert!(reset.text.contains("/auth/reset-password?token=t0ken") && reset.text.contains("30 minutes"), "{}", reset.text);
+        assert!(reset.text.contains(&format!("/auth/reset-password?token={TOKEN}")) && reset.text.contains("30 minutes"), "{}", reset.text);
+    }
+
+    /// One letter outside of GSM 03.38 makes two messages of one, and doubles the price.
+    #[test]
+    fn a_code_by_text_message_fits_into_one_and_names_our_site_to_browsers() {
+        for locale in Locale::ALL {
+            let sms = all(locale).pop().unwrap();
+            assert_eq!(sms.channel, Channel::Sms);
+            assert!(sms.text.is_ascii() && sms.text.len() <= 160, "{}", sms.text);
+            assert!(sms.text.ends_with("\n\n@shop.example #482913"), "{}", sms.text);
+        }
+    }
+
+    #[test]
+    fn a_code_stands_in_the_mail_once_where_it_is_seen_and_in_the_subject() {
+        let mails = all(Locale::En);
+        let code = mails.iter().find(|mail| mail.kind == "identity.factor_code").unwrap();
+        assert!(code.subject.starts_with("482913 "));
+        assert_eq!((code.text.matches("482913").count(), code.html.as_ref().unwrap().matches("482913").count()), (1, 1));
     }
 }

@@ -1,26 +1,56 @@
 #![doc = include_str!("../README.md")]
 
+mod actions;
+mod callback;
 mod config;
-mod deliver;
+mod error;
+mod guard;
+mod http;
+mod letter;
 mod message;
-mod smtp;
+mod phone;
+mod provider;
+mod report;
+mod service;
 mod store;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
+pub use self::http::{PROBLEMS, routes};
+pub use actions::ACTIONS;
+use baluarte_audit::Audit;
 use baluarte_db::{Db, DbError, Migration, Migrations, Tx};
-use baluarte_kernel::Ctx;
+use baluarte_jobs::{Jobs, Options};
+use baluarte_kernel::{Clock, Ctx};
 use baluarte_secrets::Secrets;
+use baluarte_telemetry::Metrics;
 use baluarte_web::OutboxMessage;
-pub use config::NotifyConfig;
-pub use message::{Channel, Message};
-use message::{Content, MessageId};
-use smtp::Smtp;
+use callback::SendGridKey;
+pub use config::{HttpProviderConfig, NotifyConfig, SendGridConfig, SmsGuardConfig, TwilioConfig};
+pub use error::NotifyError;
+use guard::Guard;
+pub use guard::SmsRefused;
+pub use letter::{Action, Letter};
+pub use message::{Channel, Message, MessageFilter, MessageId, MessageKind, State, Stored, Suppression, SuppressionId, SuppressionKind};
+use message::{Content, normal};
+pub use phone::{BadPhone, Country, Phone};
+pub use provider::ProviderCheck;
+use provider::Providers;
+use report::Report;
+pub use service::ProviderState;
+use service::deliver::Deliver;
 use store::Kept;
-use tokio::sync::Notify as Wake;
 
-pub const MIGRATIONS: Migrations =
-    Migrations { component: "notify", steps: &[Migration::common("0001_messages", include_str!("../migrations/0001_messages.sql"))] };
+pub const MIGRATIONS: Migrations = Migrations {
+    component: "notify",
+    steps: &[
+        Migration::common("0001_messages", include_str!("../migrations/0001_messages.sql")),
+        Migration::common("0002_delivery", include_str!("../migrations/0002_delivery.sql")),
+    ],
+};
+
+/// Callers of these prove who they are by a signature: the general limit of anonymous callers is not for them.
+pub const CALLBACKS: &str = "/api/v1/notify/callbacks/";
 
 const SEALED_FOR: &str = "notify.message";
 
@@ -32,10 +62,33 @@ pub struct Notify {
 
 struct Inner {
     db: Db,
+    jobs: Jobs,
+    audit: Audit,
     secrets: Secrets,
-    smtp: Option<Smtp>,
+    clock: Clock,
+    public_url: String,
+    providers: Providers,
+    guard: Guard,
+    report: Arc<Report>,
+    /// Reports of text messages are signed with its token.
+    twilio: Option<TwilioConfig>,
+    sendgrid_key: Option<SendGridKey>,
+    suppress_bounced: Duration,
+    suppress_complained: Duration,
+    keep: Duration,
     dev_outbox: bool,
-    wake: Arc<Wake>,
+}
+
+/// What notify stands on.
+#[derive(Clone)]
+pub struct Parts {
+    pub db: Db,
+    pub jobs: Jobs,
+    pub audit: Audit,
+    pub secrets: Secrets,
+    pub clock: Clock,
+    /// Without a slash at the end.
+    pub public_url: Arc<str>,
 }
 
 /// The configuration of a provider cannot work; a sentence for the operator.
@@ -44,30 +97,71 @@ struct Inner {
 pub struct BadProvider(String);
 
 impl Notify {
-    /// Connects to nobody yet. Call it on the control runtime.
-    pub fn new(config: &NotifyConfig, db: Db, secrets: Secrets) -> Result<Self, BadProvider> {
-        let smtp = Smtp::new(config).map_err(BadProvider)?;
-        let inner = Inner { db, secrets, smtp, dev_outbox: config.dev_outbox == Some(true), wake: Arc::new(Wake::new()) };
+    /// Connects to nobody yet. Call it on the control runtime. `config` has been validated.
+    pub fn new(config: &NotifyConfig, parts: Parts) -> Result<Self, BadProvider> {
+        let Parts { db, jobs, audit, secrets, clock, public_url } = parts;
+        let report = Arc::<Report>::default();
+        let providers = Providers::new(config, &public_url, &clock, &report).map_err(BadProvider)?;
+        let key = config.sendgrid.webhook_key.trim();
+        let inner = Inner {
+            guard: Guard::new(&config.sms_guard, config.twilio.sender().as_ref(), secrets.clone()),
+            sendgrid_key: if key.is_empty() { None } else { Some(key.parse().map_err(|err: &str| BadProvider(err.to_owned()))?) },
+            twilio: config.twilio.is_configured().then(|| config.twilio.clone()),
+            report,
+            public_url: public_url.to_string(),
+            suppress_bounced: config.suppress_bounced.get(),
+            suppress_complained: config.suppress_complained.get(),
+            keep: config.keep.get(),
+            dev_outbox: config.dev_outbox == Some(true),
+            db,
+            jobs,
+            audit,
+            secrets,
+            clock,
+            providers,
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Writes the message in the caller's transaction; it is delivered after the commit, or never if that fails.
-    pub async fn send(&self, ctx: &Ctx, tx: &Tx, message: Message) -> Result<(), DbError> {
+    /// Shows counts in `/metrics`: `baluarte_notify_…`. Call it once.
+    pub fn report(&self, metrics: &Metrics) {
+        let names = Channel::ALL.into_iter().flat_map(|channel| self.inner.providers.of(channel));
+        let names: Vec<String> = names.map(|provider| provider.name.to_string()).collect();
+        self.inner.report.to(metrics, &names.iter().map(String::as_str).collect::<Vec<_>>());
+        let weak = Arc::downgrade(&self.inner);
+        metrics.on_scrape(move || {
+            if let Some(inner) = weak.upgrade() {
+                inner.report.sms_stopped(inner.guard.is_stopped(inner.clock.now()));
+            }
+        });
+    }
+
+    /// Writes the message and the job that delivers it in the caller's transaction; it is delivered after the commit, or never
+    /// if that fails.
+    ///
+    /// # Errors
+    /// [`NotifyError::Sms`] when a text message may not go to that number; whether a budget is used up shows only later.
+    pub async fn send(&self, ctx: &Ctx, tx: &Tx, message: Message) -> Result<MessageId, NotifyError> {
+        if message.channel == Channel::Sms && self.has_provider(Channel::Sms) {
+            self.inner.guard.check(&message.to)?;
+        }
+        let message =
+            Message { to: if message.channel == Channel::Sms { normal(Channel::Sms, &message.to) } else { message.to }, ..message };
         let content = Content { subject: message.subject.clone(), text: message.text.clone(), html: message.html.clone() };
         let plain = zeroize::Zeroizing::new(serde_json::to_vec(&content).expect("strings always become JSON"));
         let sealed = self.inner.secrets.seal(SEALED_FOR, &plain);
+        let id = MessageId::generate();
         // Lying in the outbox is all the delivery there is without a provider in development.
         let delivered = self.inner.dev_outbox && !self.has_provider(message.channel);
-        let state = if delivered { "sent" } else { "waiting" };
-        store::insert(tx, MessageId::generate(), &message, sealed, state, ctx.now()).await?;
+        let state = if delivered { State::Sent } else { State::Queued };
+        store::insert(tx, id, &message, sealed, state, ctx.now()).await?;
         if !delivered {
-            let wake = Arc::clone(&self.inner.wake);
-            tx.after_commit(move || wake.notify_one());
+            self.inner.jobs.enqueue(ctx, tx, &Deliver { message: id }, Options::default()).await?;
         }
-        Ok(())
+        Ok(id)
     }
 
-    /// Mail leaves this machine: a server and a sender are configured.
+    /// Mail leaves this machine: a provider and a sender are configured.
     pub fn email_configured(&self) -> bool {
         self.has_provider(Channel::Email)
     }
@@ -80,6 +174,14 @@ impl Notify {
     /// Somebody will be able to read a message sent by this channel, be it in the development outbox.
     pub fn delivers(&self, channel: Channel) -> bool {
         self.inner.dev_outbox || self.has_provider(channel)
+    }
+
+    /// May a text message go to that number? Says nothing about budgets.
+    pub fn check_sms(&self, to: &str) -> Result<Phone, SmsRefused> {
+        if self.has_provider(Channel::Sms) {
+            return self.inner.guard.check(to).map(|(phone, _)| phone);
+        }
+        to.parse().map_err(|_| SmsRefused::BadNumber)
     }
 
     /// What was or would have been sent, newest first, at most `limit`; empty unless the development outbox is on.
@@ -96,17 +198,29 @@ impl Notify {
         Ok(readable.collect())
     }
 
+    fn open(&self, sealed: &str) -> Option<Content> {
+        let plain = zeroize::Zeroizing::new(self.inner.secrets.open(SEALED_FOR, sealed).ok()?);
+        serde_json::from_slice(&plain).ok()
+    }
+
     fn has_provider(&self, channel: Channel) -> bool {
-        match channel {
-            Channel::Email => self.inner.smtp.is_some(),
-            Channel::Sms => false,
-        }
+        !self.inner.providers.of(channel).is_empty()
     }
 }
 
 impl fmt::Debug for Notify {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { smtp, dev_outbox, .. } = &*self.inner;
-        f.debug_struct("Notify").field("smtp", &smtp.is_some()).field("dev_outbox", dev_outbox).finish()
+        let names = |channel| self.inner.providers.of(channel).iter().map(|provider| provider.name.to_string()).collect::<Vec<_>>();
+        f.debug_struct("Notify")
+            .field("email", &names(Channel::Email))
+            .field("sms", &names(Channel::Sms))
+            .field("dev_outbox", &self.inner.dev_outbox)
+            .finish()
     }
+}
+
+/// Tries the providers of a configuration without a database: asks them whether they would take a message, and sends none.
+pub async fn check_providers(config: &NotifyConfig, public_url: &str) -> Result<Vec<ProviderCheck>, BadProvider> {
+    let providers = Providers::new(config, public_url, &Clock::System, &Arc::default()).map_err(BadProvider)?;
+    Ok(providers.check().await)
 }

@@ -283,8 +283,9 @@ fn explain(err: reqwest::Error, policy: &Policy) -> OutboundError {
     }
     chain.dedup();
     match () {
-        () if err.is_timeout() => OutboundError::Timeout,
+        // First: a connection that took too long has carried nothing, which whoever tries again wants to know.
         () if err.is_connect() => OutboundError::Connect(chain.join(": ")),
+        () if err.is_timeout() => OutboundError::Timeout,
         () => OutboundError::Failed(chain.join(": ")),
     }
 }

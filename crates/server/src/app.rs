@@ -28,7 +28,7 @@ pub(crate) fn router(kit: &Kit, config: &Config, product: &mut Product, draining
     let health = Health::new(kit.db.clone(), kit.backplane.clone(), kit.notify.clone(), checks, draining);
     let mut routes = routes.merge(documentation(&document));
     if config.notify.dev_outbox == Some(true) {
-        routes = routes.merge(outbox::routes(kit.notify.clone()));
+        routes = routes.merge(outbox::routes(kit));
     }
     let site = Site::new(&config.web, config.server.public_url.as_str());
     let stack = Stack::new(stack::Inner {

@@ -8,10 +8,11 @@ use baluarte_db::Migrations;
 use baluarte_gateway::Gateway;
 use baluarte_identity::Identity;
 use baluarte_jobs::Subscription;
-use baluarte_kernel::{Authenticator, Entitlements, FreeForAll};
+use baluarte_kernel::{Authenticator, Entitlements, FreeForAll, Locale, Timestamp};
+use baluarte_notify::Message;
 use baluarte_web::{Catalogue, ProblemDoc};
 
-use crate::{config::Config, outgoing};
+use crate::{config::Config, deep, outgoing};
 
 /// The tables of all components. Applied in this order, before anything is built.
 pub(crate) const MIGRATIONS: &[Migrations] = &[
@@ -38,6 +39,7 @@ pub(crate) fn catalogue() -> Catalogue {
         baluarte_audit::PROBLEMS,
         baluarte_jobs::http_job::PROBLEMS,
         baluarte_webhooks::PROBLEMS,
+        baluarte_notify::PROBLEMS,
     ];
     Catalogue::new(LISTS)
 }
@@ -60,12 +62,19 @@ pub(crate) async fn build(kit: &Kit, config: &Config) -> anyhow::Result<Product>
     let [http_jobs, webhooks] = outgoing::components(kit, config)?;
     // It knows no components, being below them.
     let audit = Component { api: kit.audit.routes(), ..Component::named("audit") };
-    Ok(Product {
-        components: vec![identity.component(), gateway.component(), http_jobs, webhooks, audit],
-        gateway,
-        authenticator,
-        entitlements,
-    })
+    let server = Component { api: deep::routes(kit, &config.notify.operator_email), ..Component::named("server") };
+    let components = vec![server, notify(kit), identity.component(), gateway.component(), http_jobs, webhooks, audit];
+    Ok(Product { components, gateway, authenticator, entitlements })
+}
+
+/// Notify lies beneath the floor of components.
+fn notify(kit: &Kit) -> Component {
+    Component { api: baluarte_notify::routes(kit.notify.clone()), jobs: kit.notify.registry(), ..Component::named("notify") }
+}
+
+/// Every message of the product, with made-up values: to look at.
+pub(crate) fn samples(public_url: &str, locale: Locale, now: Timestamp) -> Vec<Message> {
+    baluarte_identity::samples(public_url, locale, now)
 }
 
 /// Identity alone, for the operator's commands.

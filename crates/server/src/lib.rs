@@ -4,6 +4,7 @@ mod app;
 mod cli;
 mod components;
 pub mod config;
+mod deep;
 mod demo;
 mod doors;
 mod health;

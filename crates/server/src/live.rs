@@ -5,10 +5,10 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 use baluarte_backplane::{Backplane, Status};
 use baluarte_db::Db;
 use baluarte_kernel::Clock;
+use baluarte_notify::Channel;
 use http::Uri;
 use serde::Serialize;
 use tokio::{
-    io::AsyncReadExt as _,
     net::{TcpStream, lookup_host},
     time::timeout,
 };
@@ -49,7 +49,7 @@ pub(crate) async fn probe(config: &Config) -> Vec<Probe> {
     if !config.cluster.redis_url.is_empty() {
         probes.push(redis(config).await);
     }
-    probes.push(mail(config).await);
+    probes.extend(messages(config).await);
     for (name, upstream) in &config.gateway.upstreams {
         for server in &upstream.servers {
             probes.push(server_of(name, server).await);
@@ -125,38 +125,27 @@ async fn redis(config: &Config) -> Probe {
     }
 }
 
-async fn mail(config: &Config) -> Probe {
-    if config.notify.smtp_url.is_empty() {
-        return warn("mail", "no provider is configured", "nobody can reset a password: set SMTP_URL and EMAIL_FROM");
+/// Signs in at every provider of messages, and sends nothing.
+async fn messages(config: &Config) -> Vec<Probe> {
+    let mut probes = Vec::new();
+    if !config.notify.sends_mail() {
+        let hint = "nobody can reset a password: set EMAIL_FROM, and SMTP_URL or SENDGRID_API_KEY";
+        probes.push(warn("mail", "no provider is configured", hint));
     }
-    let hint = "do host and port fit, and does a firewall let this machine out?";
-    let Some((host, port, tls)) = smtp_address(config.notify.smtp_url.expose()) else {
-        return fail("mail", "notify.smtp_url cannot be read", "smtp://USER:PASSWORD@HOST:587 or smtps://USER:PASSWORD@HOST:465");
-    };
-    let greeted = async {
-        let mut stream = TcpStream::connect((host.as_str(), port)).await?;
-        let mut greeting = [0_u8; 3];
-        // With smtps the greeting comes inside TLS; reaching the port has to do.
-        if !tls {
-            stream.read_exact(&mut greeting).await?;
-        }
-        Ok::<_, std::io::Error>(tls || greeting.starts_with(b"220"))
-    };
-    match timeout(PATIENCE, greeted).await {
-        Ok(Ok(true)) => pass("mail", format!("{host}:{port} answers")),
-        Ok(Ok(false)) => fail("mail", format!("{host}:{port} is no mail server"), hint),
-        Ok(Err(err)) => fail("mail", format!("{host}:{port}: {err}"), hint),
-        Err(_) => fail("mail", format!("{host}:{port} does not answer"), hint),
+    match baluarte_notify::check_providers(&config.notify, config.server.public_url.as_str()).await {
+        Ok(checks) => probes.extend(checks.into_iter().map(|check| {
+            let name = match check.channel {
+                Channel::Email => format!("mail {}", check.provider),
+                Channel::Sms => format!("sms {}", check.provider),
+            };
+            match check.result {
+                Ok(detail) => pass(name, detail),
+                Err(detail) => fail(name, detail, "do address and credentials fit, and does a firewall let this machine out?"),
+            }
+        })),
+        Err(err) => probes.push(fail("messages", err.to_string(), "correct the section [notify]")),
     }
-}
-
-fn smtp_address(url: &str) -> Option<(String, u16, bool)> {
-    let (scheme, rest) = url.split_once("://")?;
-    let tls = scheme == "smtps";
-    let place = rest.rsplit('@').next()?.split(['/', '?']).next()?;
-    let uri: Uri = place.parse().ok()?;
-    let port = uri.port_u16().unwrap_or(if tls { 465 } else { 587 });
-    Some((uri.host()?.to_owned(), port, tls))
+    probes
 }
 
 async fn server_of(upstream: &str, server: &str) -> Probe {
@@ -201,16 +190,4 @@ fn chain(err: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_mail_server_is_found_in_its_address_whatever_the_password() {
-        assert_eq!(smtp_address("smtp://user:p@ss@mail.example.com:2525"), Some(("mail.example.com".to_owned(), 2525, false)));
-        assert_eq!(smtp_address("smtps://mail.example.com"), Some(("mail.example.com".to_owned(), 465, true)));
-        assert_eq!(smtp_address("mail.example.com"), None);
-    }
 }

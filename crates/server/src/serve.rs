@@ -145,6 +145,7 @@ async fn start_up(
     let mut kit = start::open(config, Clock::System, tasks.clone()).await?;
     kit.metrics = telemetry.metrics.clone();
     kit.limits.report(&telemetry.metrics);
+    kit.notify.report(&telemetry.metrics);
     let mut product = components::build(&kit, config).await?;
     if let Some(address) = config.server.metrics_addr() {
         let (_, exporter) = serve_metrics(address, telemetry.metrics.clone())
@@ -162,7 +163,6 @@ async fn start_up(
     let registry = product.components.iter_mut().map(|it| std::mem::take(&mut it.jobs)).fold(Registry::default(), Registry::merge);
     if mode.worker {
         tasks.spawn(kit.jobs.clone().work(registry, tasks.stopping()));
-        tasks.spawn(kit.notify.clone().run(kit.clock.clone(), tasks.stopping()));
     }
     let gateway = product.gateway.clone();
     let edge = if mode.web {

@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -14,7 +14,7 @@ use baluarte_db::{Db, DbError, Tx};
 use baluarte_jobs::Jobs;
 use baluarte_kernel::{BoxFuture, Clock, Ctx, Secret};
 use baluarte_limits::Limits;
-use baluarte_notify::{Channel, Message, Notify};
+use baluarte_notify::{Channel, Message, Notify, Parts};
 use baluarte_outbound::{Outbound, Policy};
 use baluarte_secrets::Secrets;
 use baluarte_telemetry::Metrics;
@@ -40,14 +40,27 @@ pub(crate) async fn open(config: &Config, clock: Clock, tasks: Tasks) -> anyhow:
     let limits = Limits::new(&config.limits, backplane.clone(), &secrets.keyed_hash("limits.subject", b""));
     let jobs = Jobs::new(&config.jobs, db.clone(), backplane.clone(), secrets.clone(), clock.clone(), components::subscriptions());
     let outbound = Outbound::new(Policy::default()).context("the client for calls to the outside")?;
-    let notify = Notify::new(&config.notify, db.clone(), secrets.clone()).context("notify")?;
+    let anchor_mails = Arc::new(AnchorMails::default());
     let parts = baluarte_audit::Parts {
         outbound: Some(outbound.clone()),
-        mailer: Some(Arc::new(AnchorMails(notify.clone()))),
+        mailer: Some(Arc::clone(&anchor_mails) as Arc<dyn Mailer>),
         ..baluarte_audit::Parts::new(&db, &secrets, &clock)
     };
+    let audit = Audit::start(&config.audit, parts).await.context("audit")?;
+    let public_url: Arc<str> = Arc::from(config.server.public_url.as_str());
+    let parts = Parts {
+        db: db.clone(),
+        jobs: jobs.clone(),
+        audit: audit.clone(),
+        secrets: secrets.clone(),
+        clock: clock.clone(),
+        public_url: Arc::clone(&public_url),
+    };
+    let notify = Notify::new(&config.notify, parts).context("notify")?;
+    // Nobody has filled it before: it was made a few lines above.
+    let _ = anchor_mails.0.set(notify.clone());
     Ok(Kit {
-        audit: Audit::start(&config.audit, parts).await.context("audit")?,
+        audit,
         jobs,
         notify,
         db,
@@ -58,20 +71,22 @@ pub(crate) async fn open(config: &Config, clock: Clock, tasks: Tasks) -> anyhow:
         metrics: Metrics::default(),
         clock,
         tasks,
-        public_url: Arc::from(config.server.public_url.as_str()),
+        public_url,
         secure_cookies: config.server.secure_cookies(),
     })
 }
 
-/// The audit log's checkpoints as mails; the two do not know each other.
-struct AnchorMails(Notify);
+/// The audit log's checkpoints as mails. Notify records what it does in the audit log, so that one is made first and learns of this
+/// one afterwards.
+#[derive(Default)]
+struct AnchorMails(OnceLock<Notify>);
 
 impl Mailer for AnchorMails {
     fn mail<'a>(&'a self, ctx: &'a Ctx, tx: &'a Tx, mail: AnchorMail) -> BoxFuture<'a, Result<(), String>> {
         Box::pin(async move {
-            if !self.0.delivers(Channel::Email) {
+            let Some(notify) = self.0.get().filter(|notify| notify.delivers(Channel::Email)) else {
                 return Err("no mail provider is configured".to_owned());
-            }
+            };
             let message = Message {
                 channel: Channel::Email,
                 to: mail.to,
@@ -83,7 +98,7 @@ impl Mailer for AnchorMails {
                 // Later ones cover it.
                 useful_until: ctx.now().plus(Duration::from_secs(7 * 86_400)),
             };
-            self.0.send(ctx, tx, message).await.map_err(|err| err.to_string())
+            notify.send(ctx, tx, message).await.map(drop).map_err(|err| err.to_string())
         })
     }
 }

@@ -17,8 +17,8 @@ const OWN: [&str; 12] = [
     "/health",
 ];
 
-/// The messages that would have been sent: own only where they are shown.
-const OUTBOX: &str = "/dev/outbox";
+/// The messages that would have been sent, and what all messages look like: own only where they are shown.
+const OUTBOX: [&str; 2] = ["/dev/outbox", "/dev/messages"];
 
 /// The line between Baluarte's own surface and the gateway.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ impl Surface {
     /// `host`: as in `RequestMeta`, lower case, perhaps with a port.
     pub(crate) fn is_own(&self, host: &str, path: &str) -> bool {
         if self.own_host.is_empty() {
-            return OWN.iter().any(|own| covers(own, path)) || (self.outbox && covers(OUTBOX, path));
+            return OWN.iter().any(|own| covers(own, path)) || (self.outbox && OUTBOX.iter().any(|own| covers(own, path)));
         }
         host == self.own_host || (!self.own_host.contains(':') && without_port(host) == self.own_host)
     }

@@ -24,7 +24,7 @@ pub use extract::{Admin, BodyTrouble, Caller, Form, Json, Path, Query, SignedIn}
 pub use fallback::{method_not_allowed, not_found};
 pub use invalid::Invalid;
 pub use negotiate::{LANGUAGE_COOKIE, cookie, locale_of, prefers_html};
-pub use outbox::{OutboxMessage, outbox_html, outbox_page};
+pub use outbox::{OutboxMessage, outbox_html, outbox_page, samples_page};
 pub use page::{Catalogue, Page, Visit, asset_url, language_cookie, page_routes};
 pub use problem::{FieldError, Problem, ProblemDoc, RenderContext};
 pub use return_to::ReturnTo;

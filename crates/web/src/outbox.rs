@@ -1,8 +1,8 @@
-//! `/dev/outbox`: what would have been sent, for development and the demo.
+//! `/dev/outbox`: what would have been sent, for development and the demo; `/dev/messages`: what every message looks like.
 
 use askama::Template;
 use axum::response::{IntoResponse, Response};
-use baluarte_kernel::Timestamp;
+use baluarte_kernel::{Locale, Timestamp};
 use http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
 
@@ -17,6 +17,9 @@ crate::texts! {
         to: "To", "Para", "Para";
         open_html: "Open as HTML", "Abrir como HTML", "Abrir como HTML";
         refresh: "Look again", "Actualizar", "Atualizar";
+        samples: "What messages look like", "Cómo se ven los mensajes", "Como são as mensagens";
+        samples_lead: "Every message that is sent, with made-up values. Only in development and in the demo.", "Todos los mensajes que se envían, con datos inventados. Solo en desarrollo y en la demostración.", "Todas as mensagens enviadas, com dados inventados. Só em desenvolvimento e na demonstração.";
+        as_text: "Text", "Texto", "Texto";
     }
 }
 
@@ -67,6 +70,27 @@ pub fn outbox_page(visit: &Visit, request: &HeaderMap, messages: &[OutboxMessage
     Page::sheet(visit, t.title).respond(StatusCode::OK, &OutboxPage { t, messages })
 }
 
+#[derive(Template)]
+#[template(path = "samples.html")]
+struct SamplesPage<'a> {
+    t: &'static Words,
+    samples: &'a [OutboxMessage],
+    locales: [Locale; 3],
+}
+
+/// `GET /dev/messages`: one message of each kind. `samples`: in the visitor's language.
+pub fn samples_page(visit: &Visit, request: &HeaderMap, samples: &[OutboxMessage]) -> Response {
+    #[derive(Serialize)]
+    struct Items<'a> {
+        items: &'a [OutboxMessage],
+    }
+    if !prefers_html(request) {
+        return ([(header::CACHE_CONTROL, "no-store")], Json(Items { items: samples })).into_response();
+    }
+    let t = Words::of(visit.locale);
+    Page::sheet(visit, t.samples).respond(StatusCode::OK, &SamplesPage { t, samples, locales: Locale::ALL })
+}
+
 /// `GET /dev/outbox/{id}`: the HTML of one message as a mail program shows it: no scripts, nothing from elsewhere.
 pub fn outbox_html(message: &OutboxMessage) -> Response {
     let headers = [
@@ -104,8 +128,6 @@ fn pieces(text: &str) -> Vec<Piece<'_>> {
 
 #[cfg(test)]
 mod tests {
-    use baluarte_kernel::Locale;
-
     use super::*;
 
     #[test]

@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 
 use baluarte_kernel::{Secret, Timestamp};
-use baluarte_notify::Message;
+use baluarte_notify::{Action, Letter, Message};
 use baluarte_web::{fill, texts};
 
 use super::FactorKind;
 use crate::{
-    mails::{Action, Draft, Mails, NOTICE},
+    mails::{Mails, NOTICE},
     model::User,
 };
 
@@ -61,16 +61,15 @@ impl FactorMails<'_> {
         let minutes = until.since(now).as_secs().div_ceil(60).max(1).to_string();
         let subject = fill(t.code_subject_code_site, &[code.expose(), self.0.site()]);
         let (heading, text) = if signing_in { (t.code_heading, t.code_text_site) } else { (t.enrol_heading, t.enrol_text_site) };
-        let draft = Draft {
-            kind: "identity.factor_code",
-            subject: &subject,
-            heading,
-            paragraphs: vec![fill(text, &[self.0.site()]), code.expose().to_owned(), fill(t.code_works_minutes, &[&minutes])],
-            action: None,
-            notes: if signing_in { vec![t.code_not_you.to_owned()] } else { Vec::new() },
-            useful_until: until,
+        let works = fill(t.code_works_minutes, &[&minutes]);
+        let letter = Letter {
+            subject,
+            paragraphs: vec![fill(text, &[self.0.site()])],
+            code: Some(code.expose()),
+            notes: if signing_in { vec![works, t.code_not_you.to_owned()] } else { vec![works] },
+            ..self.0.letter("identity.factor_code", to.locale, heading, until)
         };
-        self.0.write(to, to.locale, &draft)
+        letter.to(to.email.as_str())
     }
 
     pub(crate) fn added(self, to: &User, kind: FactorKind, from: Option<IpAddr>, now: Timestamp) -> Message {
@@ -126,8 +125,22 @@ impl FactorMails<'_> {
         }
         paragraphs.push(t.not_you.to_owned());
         let action = Some(Action { label: t.choose, url: &url });
-        let draft = Draft { kind, subject, heading, paragraphs, action, notes: Vec::new(), useful_until: now.plus(NOTICE) };
-        self.0.write(to, to.locale, &draft)
+        let subject = fill(subject, &[self.0.site()]);
+        let letter = Letter { subject, paragraphs, action, ..self.0.letter(kind, to.locale, heading, now.plus(NOTICE)) };
+        letter.to(to.email.as_str())
+    }
+
+    /// One of each.
+    pub(crate) fn samples(self, to: &User, code: &Secret, from: Option<IpAddr>, now: Timestamp) -> Vec<Message> {
+        vec![
+            self.code(to, code, true, now.plus(std::time::Duration::from_secs(600)), now),
+            self.added(to, FactorKind::Totp, from, now),
+            self.removed(to, FactorKind::Totp, from, now),
+            self.reset(to, now),
+            self.recovery_used(to, 7, from, now),
+            self.recovery_renewed(to, from, now),
+            self.failing(to, from, now),
+        ]
     }
 }
 

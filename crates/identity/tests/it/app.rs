@@ -6,7 +6,7 @@ use axum::{
     Router,
     body::{Body, to_bytes},
 };
-use baluarte_audit::{Audit, AuditConfig, Parts};
+use baluarte_audit::{Audit, AuditConfig};
 use baluarte_backplane::Backplane;
 use baluarte_component::{Kit, Tasks};
 use baluarte_db::{Db, sea_orm::ConnectionTrait as _, sql};
@@ -14,7 +14,7 @@ use baluarte_identity::{Granted, Identity, IdentityConfig, NewAccount, Role, Ses
 use baluarte_jobs::{Failure, Job, Jobs, JobsConfig, Run, Subscription};
 use baluarte_kernel::{Actor, Clock, Credential, Ctx, FreeForAll, Locale, Published, RequestMeta, Scheme, Secret, SessionId};
 use baluarte_limits::{Limits, LimitsConfig};
-use baluarte_notify::{Notify, NotifyConfig};
+use baluarte_notify::{Notify, NotifyConfig, Parts};
 use baluarte_outbound::{Outbound, Policy};
 use baluarte_secrets::Secrets;
 use baluarte_telemetry::Metrics;
@@ -146,17 +146,21 @@ impl App {
         let backplane = backplane.unwrap_or_else(|| Backplane::local(clock.clone()));
         let secrets = Secrets::new(&Secret::new("a secret key for tests, longer than 32 bytes"), &Secret::new("salt"));
         let notify = NotifyConfig { dev_outbox: Some(true), ..NotifyConfig::default() };
+        let audit = Audit::start(&AuditConfig::default(), baluarte_audit::Parts::new(&db, &secrets, &clock)).await.unwrap();
+        let heard = [Subscription::of::<Hear>(&[])];
+        let jobs = Jobs::new(&JobsConfig::default(), db.clone(), backplane.clone(), secrets.clone(), clock.clone(), heard);
+        let parts = Parts {
+            db: db.clone(),
+            jobs: jobs.clone(),
+            audit: audit.clone(),
+            secrets: secrets.clone(),
+            clock: clock.clone(),
+            public_url: PUBLIC_URL.into(),
+        };
         let kit = Kit {
-            audit: Audit::start(&AuditConfig::default(), Parts::new(&db, &secrets, &clock)).await.unwrap(),
-            jobs: Jobs::new(
-                &JobsConfig::default(),
-                db.clone(),
-                backplane.clone(),
-                secrets.clone(),
-                clock.clone(),
-                [Subscription::of::<Hear>(&[])],
-            ),
-            notify: Notify::new(&notify, db.clone(), secrets.clone()).unwrap(),
+            notify: Notify::new(&notify, parts).unwrap(),
+            audit,
+            jobs,
             limits: Limits::new(&limits, backplane.clone(), &[7; 32]),
             db,
             backplane,

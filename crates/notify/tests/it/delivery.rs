@@ -1,186 +1,138 @@
-use std::time::Duration;
-
-use baluarte_db::sea_orm::ConnectionTrait as _;
 use baluarte_kernel::Ctx;
 use baluarte_notify::{Channel, NotifyConfig};
 use baluarte_testkit::each_backend;
-use tokio_util::sync::CancellationToken;
 
-use crate::{ALL, by_smtp, mail, notify, send, smtp_server::SmtpServer, stored};
-
-const LATER: Duration = Duration::from_secs(60);
+use crate::{App, by_smtp, smtp_server::SmtpServer};
 
 each_backend! {
     async fn a_message_is_delivered_and_its_content_erased(test: TestDb) {
-        let (db, mut server) = (test.open(ALL).await, SmtpServer::start(&[]).await);
-        let notify = notify(&db, &by_smtp(server.port));
-        assert!(notify.email_configured() && !notify.sms_configured());
-        send(&notify, &db, &test.clock, mail(&test.clock, "zoe@example.com")).await;
-        let sealed: String = stored(&db, "sealed").await;
+        let mut server = SmtpServer::start(&[]).await;
+        let app = App::start(&test, &by_smtp(server.port)).await;
+        assert!(app.notify.email_configured() && !app.notify.sms_configured());
+        let id = app.send(app.mail("zoe@example.com")).await;
+        let sealed: String = app.stored(id, "sealed").await;
         assert!(sealed.starts_with("v1.") && !sealed.contains("t0ken"));
 
-        assert_eq!(notify.deliver_due(&test.clock).await.unwrap(), 1);
+        assert_eq!(app.work().await, 1);
         let mail = server.next().await;
         for part in ["From: Shop <shop@example.com>", "To: zoe@example.com", "Subject: =?utf-8?", "Auto-Submitted: auto-generated", "text/plain", "text/html", "token=t0ken"] {
             assert!(mail.replace("=3D", "=").contains(part), "{part}: {mail}");
         }
-        assert_eq!(stored::<String>(&db, "state").await, "sent");
-        assert_eq!(stored::<Option<String>>(&db, "sealed").await, None);
-        assert_eq!(notify.deliver_due(&test.clock).await.unwrap(), 0);
+        assert!(!mail.contains("List-"), "{mail}");
+        assert_eq!(app.state(id).await, "sent");
+        assert_eq!(app.stored::<String>(id, "provider").await, "smtp");
+        assert_eq!(app.stored::<Option<String>>(id, "sealed").await, None);
+        assert_eq!(app.count("jobs WHERE payload LIKE '%t0ken%' OR payload LIKE '%zoe%'").await, 0);
+        assert_eq!(app.work_later().await, 0);
     }
 
     async fn a_message_of_a_transaction_that_failed_is_never_sent(test: TestDb) {
-        let (db, server) = (test.open(ALL).await, SmtpServer::start(&[]).await);
-        let notify = notify(&db, &by_smtp(server.port));
-        let tx = db.begin().await.unwrap();
-        notify.send(&Ctx::system(test.clock.clone()), &tx, mail(&test.clock, "zoe@example.com")).await.unwrap();
+        let server = SmtpServer::start(&[]).await;
+        let app = App::start(&test, &by_smtp(server.port)).await;
+        let tx = app.db.begin().await.unwrap();
+        app.notify.send(&Ctx::system(app.clock.clone()), &tx, app.mail("zoe@example.com")).await.unwrap();
         tx.rollback().await.unwrap();
-        assert_eq!(notify.deliver_due(&test.clock).await.unwrap(), 0);
-        assert_eq!(server.offers(), 0);
+        assert_eq!((app.work().await, server.offers(), app.count("messages").await), (0, 0, 0));
     }
 
     async fn a_refusal_for_now_is_tried_again_later_with_the_same_message_id(test: TestDb) {
-        let (db, mut server) = (test.open(ALL).await, SmtpServer::start(&["451 busy", "535 who are you"]).await);
-        let notify = notify(&db, &by_smtp(server.port));
-        send(&notify, &db, &test.clock, mail(&test.clock, "zoe@example.com")).await;
-        for attempt in 1..=2 {
-            assert_eq!(notify.deliver_due(&test.clock).await.unwrap(), 1);
-            assert_eq!(stored::<String>(&db, "state").await, "waiting");
-            assert_eq!(stored::<i64>(&db, "attempts").await, attempt);
-            assert!(stored::<String>(&db, "last_error").await.contains(if attempt == 1 { "451" } else { "535" }));
-            assert_eq!(notify.deliver_due(&test.clock).await.unwrap(), 0, "not before its time");
-            test.clock.advance(LATER);
-        }
-        let id: String = stored(&db, "id").await;
-        assert_eq!(notify.deliver_due(&test.clock).await.unwrap(), 1);
+        let mut server = SmtpServer::start(&["451 busy", "535 who are you"]).await;
+        let app = App::start(&test, &by_smtp(server.port)).await;
+        let id = app.send(app.mail("zoe@example.com")).await;
+        assert_eq!(app.work().await, 1);
+        assert!(app.stored::<String>(id, "last_error").await.contains("451"));
+        assert_eq!(app.work().await, 0, "not before its time");
+        assert_eq!(app.work_later().await, 1);
+        assert!(app.stored::<String>(id, "last_error").await.contains("535"));
+        assert_eq!((app.state(id).await.as_str(), app.stored::<i64>(id, "attempts").await), ("queued", 2));
+        assert_eq!(app.work_later().await, 1);
         assert!(server.next().await.contains(&format!("Message-ID: <{id}@example.com>")));
-        assert_eq!(stored::<String>(&db, "state").await, "sent");
+        assert_eq!(app.state(id).await, "sent");
     }
 
-    async fn a_refusal_for_good_ends_it(test: TestDb) {
-        let (db, server) = (test.open(ALL).await, SmtpServer::start(&["550 nobody here"]).await);
-        let notify = notify(&db, &by_smtp(server.port));
-        send(&notify, &db, &test.clock, mail(&test.clock, "gone@example.com")).await;
-        notify.deliver_due(&test.clock).await.unwrap();
-        assert_eq!(stored::<String>(&db, "state").await, "failed");
-        assert_eq!(stored::<Option<String>>(&db, "sealed").await, None);
-        test.clock.advance(LATER);
-        assert_eq!(notify.deliver_due(&test.clock).await.unwrap(), 0);
+    async fn a_refusal_for_good_ends_it_and_the_log_of_it_names_nobody(test: TestDb) {
+        let server = SmtpServer::start(&["554 <gone@example.com>: no thanks"]).await;
+        let app = App::start(&test, &by_smtp(server.port)).await;
+        let id = app.send(app.mail("gone@example.com")).await;
+        app.work().await;
+        assert_eq!(app.state(id).await, "failed");
+        let error: String = app.stored(id, "last_error").await;
+        assert!(error.contains("<g…@example.com>: no thanks") && !error.contains("gone@"), "{error}");
+        assert_eq!(app.count("job_errors WHERE error LIKE '%gone@%'").await + app.count("jobs WHERE error LIKE '%gone@%'").await, 0);
+        assert_eq!(app.count("suppressions").await, 0, "it is about this mail, not about the address");
+        assert_eq!((app.work_later().await, server.offers()), (0, 1));
+    }
+
+    async fn nothing_is_sent_to_a_mailbox_that_does_not_exist_until_that_is_forgotten(test: TestDb) {
+        let server = SmtpServer::start(&["550 5.1.1 user unknown"]).await;
+        let app = App::start(&test, &by_smtp(server.port)).await;
+        app.send(app.mail("gone@example.com")).await;
+        app.work().await;
+        let id = app.send(app.mail("Gone@Example.com")).await;
+        app.work().await;
+        assert_eq!((app.state(id).await.as_str(), server.offers()), ("suppressed", 1));
+        app.clock.advance(std::time::Duration::from_secs(31 * 86_400));
+        let id = app.send(app.mail("gone@example.com")).await;
+        app.work().await;
+        assert_eq!((app.state(id).await.as_str(), server.offers()), ("sent", 2));
     }
 
     async fn an_unreachable_server_loses_nothing(test: TestDb) {
-        let db = test.open(ALL).await;
-        let away = notify(&db, &by_smtp(1));
-        send(&away, &db, &test.clock, mail(&test.clock, "zoe@example.com")).await;
-        assert_eq!(away.deliver_due(&test.clock).await.unwrap(), 1);
+        let away = App::start(&test, &by_smtp(1)).await;
+        let id = away.send(away.mail("zoe@example.com")).await;
+        assert_eq!(away.work().await, 1);
+        assert_eq!(away.state(id).await, "queued");
         let mut server = SmtpServer::start(&[]).await;
-        test.clock.advance(LATER);
-        assert_eq!(notify(&db, &by_smtp(server.port)).deliver_due(&test.clock).await.unwrap(), 1);
+        let app = App::start(&test, &by_smtp(server.port)).await;
+        assert_eq!(app.work_later().await, 1);
         server.next().await;
     }
 
     async fn a_message_that_is_no_longer_useful_is_dropped(test: TestDb) {
-        let (db, server) = (test.open(ALL).await, SmtpServer::start(&[]).await);
-        let notify = notify(&db, &by_smtp(server.port));
-        send(&notify, &db, &test.clock, mail(&test.clock, "zoe@example.com")).await;
-        test.clock.advance(Duration::from_secs(3_600));
-        assert_eq!(notify.deliver_due(&test.clock).await.unwrap(), 1);
-        assert_eq!((stored::<String>(&db, "state").await.as_str(), server.offers()), ("expired", 0));
-        assert_eq!(stored::<Option<String>>(&db, "sealed").await, None);
+        let server = SmtpServer::start(&[]).await;
+        let app = App::start(&test, &by_smtp(server.port)).await;
+        let id = app.send(app.mail("zoe@example.com")).await;
+        app.clock.advance(std::time::Duration::from_secs(3_600));
+        assert_eq!(app.work().await, 1);
+        assert_eq!((app.state(id).await.as_str(), server.offers()), ("expired", 0));
+        assert_eq!(app.stored::<Option<String>>(id, "sealed").await, None);
     }
 
-    async fn replicas_that_deliver_at_once_send_each_message_once(test: TestDb) {
-        let (db, mut server) = (test.open(ALL).await, SmtpServer::start(&[]).await);
-        let replicas = [notify(&db, &by_smtp(server.port)), notify(&test.open(ALL).await, &by_smtp(server.port)), notify(&test.open(ALL).await, &by_smtp(server.port))];
-        for n in 0..30 {
-            send(&replicas[0], &db, &test.clock, mail(&test.clock, &format!("u{n}@example.com"))).await;
-        }
-        let mut taken = 0;
-        while taken < 30 {
-            let turns = futures::future::join_all(replicas.iter().map(|replica| replica.deliver_due(&test.clock))).await;
-            taken += turns.into_iter().map(Result::unwrap).sum::<usize>();
-        }
-        assert_eq!((taken, server.offers()), (30, 30));
-        let mut recipients = std::collections::HashSet::new();
-        for _ in 0..30 {
-            let mail = server.next().await;
-            assert!(recipients.insert(mail.lines().find(|line| line.starts_with("To: ")).unwrap().to_owned()));
-        }
-        assert!(server.is_empty());
+    async fn a_job_that_runs_twice_sends_once(test: TestDb) {
+        let server = SmtpServer::start(&[]).await;
+        let app = App::start(&test, &by_smtp(server.port)).await;
+        app.send(app.mail("zoe@example.com")).await;
+        app.work().await;
+        // As after a worker that died between the deed and the word.
+        app.execute("UPDATE jobs SET state = 'ready'").await;
+        assert_eq!((app.work().await, server.offers()), (1, 1));
     }
 
-    async fn a_message_that_somebody_is_delivering_is_nobody_elses_until_the_lease_ends(test: TestDb) {
-        let (db, mut server) = (test.open(ALL).await, SmtpServer::start(&[""]).await);
-        let (slow, other) = (notify(&db, &by_smtp(server.port)), notify(&db, &by_smtp(server.port)));
-        send(&slow, &db, &test.clock, mail(&test.clock, "zoe@example.com")).await;
-        let clock = test.clock.clone();
-        let stuck = tokio::spawn(async move { slow.deliver_due(&clock).await });
-        while server.offers() == 0 {
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(other.deliver_due(&test.clock).await.unwrap(), 0);
-        test.clock.advance(Duration::from_secs(120));
-        assert_eq!(other.deliver_due(&test.clock).await.unwrap(), 1);
-        server.next().await;
-        assert_eq!(stored::<i64>(&db, "attempts").await, 2);
-        stuck.abort();
-    }
-
-    async fn what_a_dead_replica_had_taken_is_delivered_by_another(test: TestDb) {
-        let (db, mut server) = (test.open(ALL).await, SmtpServer::start(&[]).await);
-        let notify = notify(&db, &by_smtp(server.port));
-        send(&notify, &db, &test.clock, mail(&test.clock, "zoe@example.com")).await;
-        // Killed between taking the message and sending it.
-        let tx = db.begin().await.unwrap();
-        let until = test.clock.now().plus(Duration::from_secs(120)).micros();
-        tx.execute_unprepared(&format!("UPDATE messages SET attempts = 1, claim = 'dead', next_attempt_at = {until}")).await.unwrap();
-        tx.commit().await.unwrap();
-        assert_eq!(notify.deliver_due(&test.clock).await.unwrap(), 0);
-        test.clock.advance(Duration::from_secs(120));
-        assert_eq!(notify.deliver_due(&test.clock).await.unwrap(), 1);
-        server.next().await;
-    }
-
-    async fn the_loop_delivers_until_it_is_told_to_stop(test: TestDb) {
-        let (db, mut server) = (test.open(ALL).await, SmtpServer::start(&[]).await);
-        let notify = notify(&db, &by_smtp(server.port));
-        let stopping = CancellationToken::new();
-        let running = tokio::spawn(notify.clone().run(test.clock.clone(), stopping.clone()));
-        for n in 0..3 {
-            send(&notify, &db, &test.clock, mail(&test.clock, &format!("u{n}@example.com"))).await;
-            assert!(server.next().await.contains(&format!("To: u{n}@example.com")));
-        }
-        stopping.cancel();
-        running.await.unwrap();
+    async fn a_message_that_was_being_handed_over_when_its_process_died_waits_for_a_report_and_is_sent_again(test: TestDb) {
+        let mut server = SmtpServer::start(&[]).await;
+        let app = App::start(&test, &by_smtp(server.port)).await;
+        let id = app.send(app.mail("zoe@example.com")).await;
+        app.execute(&format!("UPDATE messages SET attempts = 1, provider = 'smtp', trying_since = {}", app.clock.now().micros())).await;
+        assert_eq!((app.work().await, server.offers()), (1, 0));
+        assert_eq!(app.work_later().await, 1);
+        assert!(server.next().await.contains(&format!("Message-ID: <{id}@example.com>")));
     }
 
     async fn a_channel_without_a_provider_delivers_nothing_and_says_so(test: TestDb) {
-        let db = test.open(ALL).await;
-        let notify = notify(&db, &NotifyConfig::default());
-        assert!(!notify.email_configured() && !notify.delivers(Channel::Email));
-        send(&notify, &db, &test.clock, mail(&test.clock, "zoe@example.com")).await;
-        notify.deliver_due(&test.clock).await.unwrap();
-        assert_eq!(stored::<String>(&db, "last_error").await, "no provider is configured");
-        assert!(notify.outbox(10).await.unwrap().is_empty());
-    }
-
-    async fn messages_are_forgotten_after_thirty_days(test: TestDb) {
-        let (db, server) = (test.open(ALL).await, SmtpServer::start(&[]).await);
-        let notify = notify(&db, &by_smtp(server.port));
-        send(&notify, &db, &test.clock, mail(&test.clock, "old@example.com")).await;
-        test.clock.advance(Duration::from_secs(29 * 86_400));
-        send(&notify, &db, &test.clock, mail(&test.clock, "new@example.com")).await;
-        assert_eq!(notify.prune(test.clock.now()).await.unwrap(), 0);
-        test.clock.advance(Duration::from_secs(2 * 86_400));
-        assert_eq!(notify.prune(test.clock.now()).await.unwrap(), 1);
-        assert_eq!(stored::<String>(&db, "recipient").await, "new@example.com");
+        let app = App::start(&test, &NotifyConfig::default()).await;
+        assert!(!app.notify.email_configured() && !app.notify.delivers(Channel::Email));
+        let id = app.send(app.mail("zoe@example.com")).await;
+        app.work().await;
+        assert_eq!(app.stored::<String>(id, "last_error").await, "no provider is configured");
+        assert_eq!(app.state(id).await, "queued");
+        assert!(app.notify.outbox(10).await.unwrap().is_empty());
     }
 
     async fn an_address_with_a_line_break_reaches_no_header(test: TestDb) {
-        let (db, server) = (test.open(ALL).await, SmtpServer::start(&[]).await);
-        let notify = notify(&db, &by_smtp(server.port));
-        send(&notify, &db, &test.clock, mail(&test.clock, "zoe@example.com\r\nBcc: all@example.com")).await;
-        notify.deliver_due(&test.clock).await.unwrap();
-        assert_eq!((stored::<String>(&db, "state").await.as_str(), server.offers()), ("failed", 0));
+        let server = SmtpServer::start(&[]).await;
+        let app = App::start(&test, &by_smtp(server.port)).await;
+        let id = app.send(app.mail("zoe@example.com\r\nBcc: all@example.com")).await;
+        app.work().await;
+        assert_eq!((app.state(id).await.as_str(), server.offers()), ("failed", 0));
     }
 }

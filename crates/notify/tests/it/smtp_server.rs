@@ -39,10 +39,6 @@ impl SmtpServer {
         self.mails.recv().await.unwrap()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.mails.is_empty()
-    }
-
     pub(crate) fn offers(&self) -> usize {
         self.offered.load(Ordering::SeqCst)
     }

@@ -3,6 +3,7 @@
 mod audit;
 mod configuration;
 mod init;
+mod messages;
 mod server;
 mod shell;
 mod user;
@@ -67,6 +68,9 @@ enum Command {
     /// The audit log: check it, export it, anchor it
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Look at messages, and try a provider
+    #[command(subcommand)]
+    Messages(messages::MessagesCommand),
     /// Exit 0 if the server on this machine answers /healthz
     Healthcheck(server::Healthcheck),
     /// Print the OpenAPI document of the HTTP API
@@ -149,6 +153,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Migrate(migrate) => migrate.run(global),
         Command::User(command) => command.run(global),
         Command::Audit(command) => command.run(global),
+        Command::Messages(command) => command.run(global),
         Command::Healthcheck(healthcheck) => healthcheck.run(global),
         Command::Check(check) => check.run(global),
         Command::Doctor(doctor) => doctor.run(global),

@@ -372,7 +372,7 @@ impl Config {
     /// Whatever others could reach has to ask for that: the messages hold links that give access.
     fn keeps_messages_to_itself(&self) -> bool {
         let alone = self.server.listen.0.ip().is_loopback() && self.server.public_url.is_loopback();
-        !self.is_production() && alone && self.notify.smtp_url.is_empty()
+        !self.is_production() && alone && !self.notify.sends_mail()
     }
 
     pub fn is_production(&self) -> bool {

@@ -42,8 +42,11 @@ pub(super) fn refuse(config: &Config, secret_files: &[PathBuf], findings: &mut F
     if config.notify.dev_outbox == Some(true) {
         findings.add("notify.dev_outbox", "found true: everybody could read the messages to your customers; remove it");
     }
-    if config.identity.email_verification == EmailVerification::Required && config.notify.smtp_url.is_empty() {
-        findings.add("identity.email_verification", "found \"required\", and there is no mail provider: set SMTP_URL and EMAIL_FROM");
+    if config.identity.email_verification == EmailVerification::Required && !config.notify.sends_mail() {
+        findings.add(
+            "identity.email_verification",
+            "found \"required\", and there is no mail provider: set SMTP_URL or SENDGRID_API_KEY, and EMAIL_FROM",
+        );
     }
     for path in secret_files {
         refuse_readable(path, findings);

@@ -225,6 +225,8 @@ async fn limit(State(Stack(stack)): State<Stack>, request: Request, next: Next) 
             about(principal, &stack, &mut subject);
             stack.user_limit
         }
+        // Providers report many messages from few addresses, and prove who they are.
+        _ if request.uri().path().starts_with(baluarte_notify::CALLBACKS) => None,
         _ if request.uri().path().starts_with("/api/v1/") => stack.anonymous_limit,
         _ => None,
     };

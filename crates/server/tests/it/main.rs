@@ -9,6 +9,7 @@ mod examples;
 mod forward_auth;
 mod generated;
 mod health;
+mod messages;
 mod operations;
 mod outgoing;
 mod outside;

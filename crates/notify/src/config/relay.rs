@@ -1,57 +1,9 @@
-use std::{net::IpAddr, str::FromStr as _};
+//! The address of a mail server.
 
-use baluarte_kernel::{Findings, Secret};
-use lettre::message::Mailbox;
-use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+use baluarte_kernel::Secret;
 use url::Url;
-
-/// `[notify]`
-#[derive(Debug, Clone, Default, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct NotifyConfig {
-    /// The sender's address: `Shop <no-reply@example.com>`.
-    pub email_from: String,
-    /// `smtp://USER:PASSWORD@HOST:587` (STARTTLS), `smtps://…:465`, or `smtp://…?tls=off` for a relay on this machine or
-    /// in a private network.
-    pub smtp_url: Secret,
-    /// Accepted for a later version, which sends through SendGrid; this one sends by `smtp_url` only.
-    pub sendgrid_api_key: Secret,
-    /// Accepted for a later version, which sends text messages through Twilio, like the two that follow.
-    pub twilio_account_sid: String,
-    /// Twilio's secret.
-    pub twilio_auth_token: Secret,
-    /// The number text messages come from.
-    pub twilio_phone_number: String,
-    /// Keep messages readable under /dev/outbox instead of only sending them. Refused in production. When it is not set: on in
-    /// development without a mail provider, where both `server.listen` and `server.public_url` are this machine only.
-    pub dev_outbox: Option<bool>,
-}
-
-impl NotifyConfig {
-    pub fn validate(&self, findings: &mut Findings) {
-        let from = self.from();
-        if let Err(problem) = &from {
-            findings.add("notify.email_from", problem);
-        }
-        if self.smtp_url.is_empty() {
-            return;
-        }
-        if let Err(problem) = Relay::parse(&self.smtp_url) {
-            findings.add("notify.smtp_url", problem);
-        }
-        if matches!(from, Ok(None)) {
-            findings.add("notify.email_from", "is missing: mail needs a sender, such as Shop <no-reply@example.com>");
-        }
-    }
-
-    pub(crate) fn from(&self) -> Result<Option<Mailbox>, String> {
-        if self.email_from.trim().is_empty() {
-            return Ok(None);
-        }
-        let read = Mailbox::from_str(self.email_from.trim());
-        read.map(Some).map_err(|_| format!("found {:?}, expected an address such as Shop <no-reply@example.com>", self.email_from))
-    }
-}
 
 /// Where mail is handed over.
 pub(crate) struct Relay {
@@ -142,19 +94,5 @@ mod tests {
             let err = relay(url).expect_err(url);
             assert!(!err.contains("hunter2"), "{err}");
         }
-    }
-
-    #[test]
-    fn findings_name_the_key() {
-        let findings = |from: &str, url: &str| {
-            let config = NotifyConfig { email_from: from.into(), smtp_url: Secret::new(url), ..Default::default() };
-            let mut findings = Findings::default();
-            config.validate(&mut findings);
-            findings.into_vec().into_iter().map(|it| it.key).collect::<Vec<_>>()
-        };
-        assert!(findings("", "").is_empty());
-        assert!(findings("Olá Shop <a@example.com>", "smtp://localhost").is_empty());
-        assert_eq!(findings("", "smtp://localhost"), ["notify.email_from"]);
-        assert_eq!(findings("nobody", "ftp://x"), ["notify.email_from", "notify.smtp_url"]);
     }
 }
