@@ -4,6 +4,7 @@ mod batch;
 mod config;
 mod connect;
 mod error;
+mod listen;
 mod migrate;
 mod pool;
 mod source;
@@ -11,6 +12,7 @@ mod source;
 pub use batch::Batch;
 pub use config::DatabaseConfig;
 pub use error::{Cause, DbError};
+pub use listen::Listener;
 pub use migrate::{Migration, Migrations};
 pub use pool::{Db, Dialect, Reader, Tx, placeholders, sql};
 // The query vocabulary of every store; nothing else of the driver leaves this crate.

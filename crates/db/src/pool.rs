@@ -6,6 +6,7 @@ use std::{
 };
 
 use baluarte_kernel::BoxFuture;
+use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, SqliteTransactionMode, Statement,
     TransactionOptions, TransactionTrait, Value,
@@ -121,6 +122,10 @@ impl Db {
             Ok(answer) => Ok(answer.map(|_| ())?),
             Err(_) => Err(DbError::unavailable("no answer within 2 s")),
         }
+    }
+
+    pub(crate) fn postgres_options(&self) -> Option<PgConnectOptions> {
+        self.write.postgres_options().cloned()
     }
 
     /// Waits for open transactions and closes every connection; further use gives `Unavailable`.

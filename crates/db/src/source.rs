@@ -45,6 +45,14 @@ impl Source {
         Self::Postgres(Arc::new(Renewed { options, connections, pool }))
     }
 
+    /// How to reach PostgreSQL; `None` on SQLite.
+    pub(crate) fn postgres_options(&self) -> Option<&PgConnectOptions> {
+        match self {
+            Self::Sqlite(_) => None,
+            Self::Postgres(renewed) => Some(&renewed.options),
+        }
+    }
+
     pub(crate) fn current(&self) -> DatabaseConnection {
         match self {
             Self::Sqlite(connection) => connection.clone(),

@@ -64,6 +64,7 @@ CREATE TABLE workers (
 
 CREATE TABLE schedules (
     name TEXT NOT NULL PRIMARY KEY,
+    kind TEXT NOT NULL,
     cron TEXT NOT NULL,
     time_zone TEXT NOT NULL,
     -- Whoever moves it on starts the job.

@@ -5,17 +5,27 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use baluarte_kernel::{Clock, Ctx, Timestamp};
 use baluarte_secrets::Secrets;
 use futures::FutureExt as _;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::JobsConfig,
-    job::{Failure, Run, Then},
+    job::{Failure, JobId, Run, Then},
     registry::{Handler, Registry},
-    store::queue::{Claimed, Ended, Ending},
+    store::claim::{Claimed, Ended, Ending},
 };
 
 /// An error is shortened to this before it is stored.
 const ERROR_CHARS: usize = 2_000;
+/// A run that was canceled and goes on is dropped after this.
+const CANCEL_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a run says to its worker. The number is that of the run.
+#[derive(Debug)]
+pub(crate) enum Report {
+    Progress(u64, JobId, String),
+    Ended(u64, Ended),
+}
 
 /// What every run needs.
 pub(crate) struct Runner {
@@ -27,12 +37,20 @@ pub(crate) struct Runner {
 
 impl Runner {
     /// Never panics and always ends, at the latest when the time limit of the kind is over.
-    pub(crate) async fn run(self: Arc<Self>, job: Claimed, canceled: CancellationToken) -> Ended {
-        let ending = self.ending(&job, canceled).await;
-        Ended { id: job.id, attempt: job.attempt, ending }
+    pub(crate) async fn run(
+        self: Arc<Self>,
+        job: Claimed,
+        number: u64,
+        canceled: CancellationToken,
+        reports: mpsc::UnboundedSender<Report>,
+    ) -> Ended {
+        let ctx = Ctx::system(self.clock.clone());
+        let run = Run { id: job.id, attempt: job.attempt, max_attempts: job.max_attempts, ctx, canceled, number, reports };
+        let ending = self.ending(&job, run).await;
+        Ended { id: job.id, attempt: job.attempt, ending, schedule: job.schedule }
     }
 
-    async fn ending(&self, job: &Claimed, canceled: CancellationToken) -> Ending {
+    async fn ending(&self, job: &Claimed, run: Run) -> Ending {
         let now = self.clock.now();
         if job.expires_at.is_some_and(|at| at <= now) {
             return Ending::Canceled { error: "its useful life was over before it was its turn".to_owned() };
@@ -52,21 +70,28 @@ impl Runner {
         } else {
             &job.payload
         };
-        let ctx = Ctx::system(self.clock.clone());
-        let run = Run { id: job.id, attempt: job.attempt, max_attempts: job.max_attempts, ctx, canceled };
-        let limit = handler.policy.time_limit;
+        let (limit, canceled) = (handler.policy.time_limit, run.canceled.clone());
         let work = AssertUnwindSafe(async { (handler.run)(payload, run).await }).catch_unwind();
-        let failure = match tokio::time::timeout(limit, work).await {
-            Ok(Ok(Ok(()))) => return Ending::Done,
-            Ok(Ok(Err(failure))) => failure,
-            Ok(Err(panic)) => Failure::retry(format!("it panicked: {}", panic_text(panic.as_ref()))),
-            Err(_) => Failure::retry(format!("it took longer than {limit:?}")),
+        let patience = async {
+            canceled.cancelled().await;
+            tokio::time::sleep(CANCEL_PATIENCE).await;
+        };
+        let failure = tokio::select! {
+            biased;
+            ended = work => match ended {
+                Ok(Ok(())) => return Ending::Done,
+                Ok(Err(failure)) => failure,
+                Err(panic) => Failure::retry(format!("it panicked: {}", panic_text(panic.as_ref()))),
+            },
+            () = tokio::time::sleep(limit) => Failure::retry(format!("it took longer than {limit:?}")),
+            () = patience => Failure::retry("it was canceled and did not stop by itself"),
         };
         self.failed(job, Some(handler), failure, self.clock.now())
     }
 
     fn failed(&self, job: &Claimed, handler: Option<&Handler>, failure: Failure, now: Timestamp) -> Ending {
-        let error: String = failure.why.chars().take(ERROR_CHARS).collect();
+        // PostgreSQL stores no NUL.
+        let error: String = failure.why.chars().map(|c| if c == '\0' { ' ' } else { c }).take(ERROR_CHARS).collect();
         let last = job.attempt >= job.max_attempts;
         match failure.then {
             Then::GiveUp => Ending::Dead { error },
@@ -80,6 +105,22 @@ impl Runner {
                 Ending::Retry { at, counts: true, error }
             }
         }
+    }
+}
+
+/// One line for what did not just go well.
+pub(crate) fn tell(kind: &str, ended: &Ended) {
+    let (id, attempt) = (ended.id, ended.attempt);
+    match &ended.ending {
+        Ending::Done => tracing::debug!(target: "jobs", %id, kind, attempt, "a job is done"),
+        Ending::Retry { at, error, counts: true } => {
+            tracing::warn!(target: "jobs", %id, kind, attempt, error, next = %at, "a job failed and is tried again")
+        }
+        Ending::Retry { at, error, counts: false } => {
+            tracing::debug!(target: "jobs", %id, kind, attempt, error, next = %at, "a job waits for its turn")
+        }
+        Ending::Dead { error } => tracing::error!(target: "jobs", %id, kind, attempt, error, "a job failed and is given up"),
+        Ending::Canceled { error } => tracing::warn!(target: "jobs", %id, kind, attempt, error, "a job is canceled"),
     }
 }
 

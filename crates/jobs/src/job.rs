@@ -4,7 +4,10 @@ use std::{fmt, time::Duration};
 
 use baluarte_kernel::{Ctx, Id, Kind, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+
+use crate::attempt::Report;
 
 /// Marks the identifiers of jobs.
 pub enum JobKind {}
@@ -122,6 +125,14 @@ impl Priority {
             Self::Low => 90,
         }
     }
+
+    pub(crate) const fn name_of(stored: i64) -> &'static str {
+        match stored {
+            ..=10 => "high",
+            11..=50 => "normal",
+            51.. => "low",
+        }
+    }
 }
 
 /// What is special about one job. `Options::default()` is a job of its kind's policy, due at once.
@@ -132,7 +143,7 @@ pub struct Options {
     pub priority: Option<Priority>,
     /// While a job of the same kind with this key waits or runs, another one is not enqueued: the earlier one is returned.
     pub unique_key: Option<String>,
-    /// To find it by; letters, digits and `-_.:/@`.
+    /// To find it by; letters, digits and `-.:/@`; what else there is becomes a hyphen.
     pub tags: Vec<String>,
     pub max_attempts: Option<u32>,
     /// It is not begun any more after that.
@@ -149,6 +160,8 @@ pub struct Run {
     /// Baluarte itself acts.
     pub ctx: Ctx,
     pub(crate) canceled: CancellationToken,
+    pub(crate) number: u64,
+    pub(crate) reports: mpsc::UnboundedSender<Report>,
 }
 
 impl Run {
@@ -156,6 +169,13 @@ impl Run {
     /// it and return; a few seconds later they are dropped.
     pub fn canceled(&self) -> &CancellationToken {
         &self.canceled
+    }
+
+    /// Says how far it has come, `3 of 10 files`: shown to operators, written about once a second, at most 200 characters.
+    pub fn progress(&self, text: impl fmt::Display) {
+        let text = text.to_string().chars().filter(|c| !c.is_control()).take(200).collect();
+        // Nobody listens after a stop.
+        let _ = self.reports.send(Report::Progress(self.number, self.id, text));
     }
 
     /// After this attempt there is no other.

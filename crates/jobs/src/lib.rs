@@ -1,24 +1,49 @@
 #![doc = include_str!("../README.md")]
 
+mod actions;
 mod attempt;
+mod bell;
 mod config;
+mod cron;
+mod error;
+mod http;
 pub mod http_job;
 mod job;
+mod meters;
+mod model;
+mod redact;
 mod registry;
+mod schedule;
+mod service;
 mod store;
+mod watch;
 mod worker;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
+pub use actions::ACTIONS;
 use baluarte_backplane::Backplane;
 use baluarte_db::{Cause, Db, DbError, Migration, Migrations, Tx};
 use baluarte_kernel::{Clock, Ctx, Event, EventId, Published};
 use baluarte_secrets::Secrets;
+use bell::{Bell, Ring};
 pub use config::JobsConfig;
+pub use cron::{BadTimetable, check_timetable};
+pub use error::JobsError;
+pub use http::PROBLEMS;
 pub use job::{Failure, Job, JobId, JobKind, Options, Policy, Priority, Run};
+pub use model::{AttemptError, CountView, Filter, JobDetail, JobView, ScheduleView, State, WorkerView};
 pub use registry::{Registry, Subscription};
+pub use schedule::Missed;
+pub use service::{BULK, Operator};
 use store::queue::{self, NewJob};
-use tokio::sync::Notify as Wake;
+pub use worker::Shift;
 
 pub const MIGRATIONS: Migrations = Migrations {
     component: "jobs",
@@ -30,9 +55,8 @@ pub const MIGRATIONS: Migrations = Migrations {
 
 /// The longest payload, in bytes, before it is sealed.
 pub const MAX_PAYLOAD: usize = 256 * 1024;
-
-/// What workers listen to.
-const TOPIC: &str = "jobs.ready";
+/// The longest unique key, and all tags of a job together, in bytes.
+const MAX_KEY: usize = 500;
 
 /// The queue. Cheap to clone.
 #[derive(Clone)]
@@ -47,7 +71,9 @@ struct Inner {
     secrets: Secrets,
     clock: Clock,
     subscriptions: Vec<Subscription>,
-    wake: Arc<Wake>,
+    bell: Bell,
+    /// More jobs wait than `jobs.max_queued`, when it was last counted.
+    full: AtomicBool,
 }
 
 impl Jobs {
@@ -60,8 +86,8 @@ impl Jobs {
         clock: Clock,
         subscriptions: impl IntoIterator<Item = Subscription>,
     ) -> Self {
-        let subscriptions = subscriptions.into_iter().collect();
-        let inner = Inner { config: config.clone(), db, backplane, secrets, clock, subscriptions, wake: Arc::default() };
+        let (subscriptions, full) = (subscriptions.into_iter().collect(), AtomicBool::new(false));
+        let inner = Inner { config: config.clone(), db, backplane, secrets, clock, subscriptions, bell: Bell::new(), full };
         Self { inner: Arc::new(inner) }
     }
 
@@ -69,10 +95,11 @@ impl Jobs {
     /// that of the job which waits or runs under the same unique key.
     ///
     /// # Errors
-    /// [`DbError`]; also for a payload longer than [`MAX_PAYLOAD`].
+    /// [`DbError::Unavailable`] also when `jobs.max_queued` jobs wait already; [`DbError::Driver`] also for a payload longer than
+    /// [`MAX_PAYLOAD`], or a key or tags that are too long.
     pub async fn enqueue<J: Job>(&self, ctx: &Ctx, tx: &Tx, job: &J, options: Options) -> Result<JobId, DbError> {
         let new = self.new_job(ctx, J::KIND, J::POLICY, &to_json(job)?, options)?;
-        self.insert(ctx, tx, new).await
+        Ok(self.insert(ctx, tx, new).await?.0)
     }
 
     /// Many at once, with the same options, which have no unique key: much cheaper than one by one.
@@ -82,9 +109,11 @@ impl Jobs {
         }
         let new = |job| self.new_job(ctx, J::KIND, J::POLICY, &to_json(job)?, options.clone());
         let new = jobs.iter().map(new).collect::<Result<Vec<_>, _>>()?;
-        let ids = new.iter().map(|job| job.id).collect();
-        queue::insert_all(tx, new, ctx.now()).await?;
-        self.wake_after(tx);
+        let (ids, now) = (new.iter().map(|job| job.id).collect(), ctx.now());
+        if let Some(first) = new.first() {
+            self.ring_after(tx, first.lane, first.run_at > now);
+        }
+        queue::insert_all(tx, new, now).await?;
         Ok(ids)
     }
 
@@ -100,27 +129,40 @@ impl Jobs {
         Ok(published.id)
     }
 
-    async fn insert(&self, ctx: &Ctx, tx: &Tx, new: NewJob) -> Result<JobId, DbError> {
-        let id = if new.unique_key.is_some() {
-            queue::insert_unique(tx, new, ctx.now()).await?.0
-        } else {
-            let id = new.id;
-            queue::insert_all(tx, vec![new], ctx.now()).await?;
-            id
-        };
-        self.wake_after(tx);
-        Ok(id)
+    /// True: it is new, and not the one that waits or runs under the same unique key.
+    async fn insert(&self, ctx: &Ctx, tx: &Tx, new: NewJob) -> Result<(JobId, bool), DbError> {
+        let (id, now) = (new.id, ctx.now());
+        self.ring_after(tx, new.lane, new.run_at > now);
+        if new.unique_key.is_some() {
+            return queue::insert_unique(tx, new, now).await;
+        }
+        queue::insert_all(tx, vec![new], now).await?;
+        Ok((id, true))
     }
 
-    fn wake_after(&self, tx: &Tx) {
-        let wake = Arc::clone(&self.inner.wake);
-        tx.after_commit(move || wake.notify_one());
+    /// True: it runs and is asked to stop. False: it is canceled. Nothing: it is over.
+    pub(crate) async fn cancel(&self, tx: &Tx, id: JobId, now: baluarte_kernel::Timestamp) -> Result<Option<bool>, DbError> {
+        let inner = Arc::clone(&self.inner);
+        tx.after_commit(move || inner.bell.ring(Ring::Cancel));
+        store::operator::cancel(tx, id, now).await
+    }
+
+    fn ring_after(&self, tx: &Tx, lane: &str, later: bool) {
+        let (inner, ring) = (Arc::clone(&self.inner), if later { Ring::Later } else { Ring::Lane(lane.to_owned()) });
+        tx.after_commit(move || inner.bell.ring(ring));
     }
 
     fn new_job(&self, ctx: &Ctx, kind: &'static str, policy: Policy, payload: &str, options: Options) -> Result<NewJob, DbError> {
         if payload.len() > MAX_PAYLOAD {
             let why = format!("the payload of a job {kind} has {} bytes, the most is {MAX_PAYLOAD}", payload.len());
             return Err(DbError::Driver(Cause::new(why)));
+        }
+        let tags = tag_text(&options.tags);
+        if tags.len() > MAX_KEY || options.unique_key.as_ref().is_some_and(|key| key.len() > MAX_KEY) {
+            return Err(DbError::Driver(Cause::new(format!("the unique key or the tags of a job {kind} are longer than {MAX_KEY} bytes"))));
+        }
+        if self.inner.full.load(Ordering::Relaxed) {
+            return Err(DbError::unavailable("the job queue is full"));
         }
         let now = ctx.now();
         let payload = if policy.sealed { self.inner.secrets.seal(&seal_context(kind), payload.as_bytes()) } else { payload.to_owned() };
@@ -135,7 +177,7 @@ impl Jobs {
             max_attempts: options.max_attempts.or(policy.max_attempts).unwrap_or(self.inner.config.max_attempts).max(1),
             expires_at: options.expires_at.or_else(|| policy.useful_for.map(|span| now.plus(span))),
             unique_key: options.unique_key,
-            tags: tag_text(&options.tags),
+            tags,
             request_id: ctx.request.as_ref().map(|meta| meta.request_id.to_string()),
         })
     }
@@ -150,9 +192,13 @@ fn seal_context(kind: &str) -> String {
     format!("jobs.payload.{kind}")
 }
 
-/// `,a,b,`: so that one of them is found with its commas.
+/// `,a,b,`: so that one of them is found with its commas. What no tag may hold becomes a hyphen.
 fn tag_text(tags: &[String]) -> String {
-    if tags.is_empty() { String::new() } else { format!(",{},", tags.join(",")) }
+    if tags.is_empty() {
+        return String::new();
+    }
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-.:/@".contains(c);
+    format!(",{},", tags.join(",").chars().map(|c| if allowed(c) || c == ',' { c } else { '-' }).collect::<String>())
 }
 
 impl fmt::Debug for Jobs {

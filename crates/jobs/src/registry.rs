@@ -4,13 +4,17 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use baluarte_kernel::{BoxFuture, Periodic};
 
-use crate::job::{Failure, Job, Policy, Run};
+use crate::{
+    cron::{BadTimetable, Timetable},
+    job::{Failure, Job, Policy, Run},
+    schedule::{Missed, Schedule},
+};
 
 /// What a component's jobs are and how they run: handed to the server in `Component::jobs`.
 #[derive(Clone, Default)]
 pub struct Registry {
     pub(crate) handlers: BTreeMap<&'static str, Handler>,
-    pub(crate) periodic: Vec<Periodic>,
+    pub(crate) schedules: Vec<Schedule>,
 }
 
 type RunPayload = dyn Fn(&str, Run) -> BoxFuture<'static, Result<(), Failure>> + Send + Sync;
@@ -19,7 +23,6 @@ type RunPayload = dyn Fn(&str, Run) -> BoxFuture<'static, Result<(), Failure>> +
 pub(crate) struct Handler {
     pub(crate) policy: Policy,
     pub(crate) run: Arc<RunPayload>,
-    #[expect(dead_code, reason = "asked by whoever edits a payload")]
     /// Is that text a payload of this kind?
     pub(crate) check: fn(&str) -> Result<(), serde_json::Error>,
 }
@@ -47,6 +50,10 @@ impl Registry {
     }
 
     /// A task with a timetable. Each run is a job of the task's name.
+    ///
+    /// # Panics
+    /// When its timetable cannot be read: it is written in the program. One from a configuration is looked at before, with
+    /// [`check_timetable`](crate::check_timetable).
     #[must_use]
     pub fn periodic(mut self, task: Periodic) -> Self {
         let policy = Policy::new().time_limit(task.time_limit).at_once(1).max_attempts(5);
@@ -59,8 +66,30 @@ impl Registry {
             task.name,
             Handler { policy, run: Arc::new(run), check: |payload| serde_json::from_str::<NoPayload>(payload).map(drop) },
         );
-        self.periodic.push(task);
+        let timetable = Timetable::parse(&task.cron, &task.time_zone).unwrap_or_else(|bad| panic!("{}: {bad}", task.name));
+        self.schedules.push(Schedule {
+            name: task.name.to_owned(),
+            cron: task.cron,
+            time_zone: task.time_zone,
+            timetable,
+            missed: Missed::RunOnce,
+            kind: task.name,
+            policy,
+            payload: "{}".into(),
+        });
         self
+    }
+
+    /// A job with a timetable. Two runs never overlap.
+    ///
+    /// # Errors
+    /// When `cron` (five fields, or six with seconds first) or `time_zone` (of the IANA database) cannot be read.
+    pub fn schedule<J: Job>(mut self, name: String, cron: &str, time_zone: &str, missed: Missed, job: &J) -> Result<Self, BadTimetable> {
+        let timetable = Timetable::parse(cron, time_zone)?;
+        let payload = serde_json::to_string(job).unwrap_or_default().into();
+        let (cron, time_zone) = (cron.to_owned(), time_zone.to_owned());
+        self.schedules.push(Schedule { name, cron, time_zone, timetable, missed, kind: J::KIND, policy: J::POLICY, payload });
+        Ok(self)
     }
 
     /// Everything of both.
@@ -72,16 +101,12 @@ impl Registry {
         for (kind, handler) in other.handlers {
             self.insert(kind, handler);
         }
-        self.periodic.extend(other.periodic);
+        self.schedules.extend(other.schedules);
         self
     }
 
     fn insert(&mut self, kind: &'static str, handler: Handler) {
         assert!(self.handlers.insert(kind, handler).is_none(), "the kind {kind} has two handlers");
-    }
-
-    pub(crate) fn kinds(&self) -> impl Iterator<Item = &'static str> {
-        self.handlers.keys().copied()
     }
 }
 

@@ -7,7 +7,7 @@ use baluarte_component::{Component, Kit};
 use baluarte_db::Migrations;
 use baluarte_gateway::Gateway;
 use baluarte_identity::Identity;
-use baluarte_jobs::Subscription;
+use baluarte_jobs::{Operator, Registry, Subscription};
 use baluarte_kernel::{Authenticator, Entitlements, FreeForAll, Locale, Timestamp};
 use baluarte_notify::Message;
 use baluarte_web::{Catalogue, ProblemDoc};
@@ -37,6 +37,7 @@ pub(crate) fn catalogue() -> Catalogue {
         baluarte_edge::problems::PROBLEMS,
         baluarte_limits::PROBLEMS,
         baluarte_audit::PROBLEMS,
+        baluarte_jobs::PROBLEMS,
         baluarte_jobs::http_job::PROBLEMS,
         baluarte_webhooks::PROBLEMS,
         baluarte_notify::PROBLEMS,
@@ -46,6 +47,8 @@ pub(crate) fn catalogue() -> Catalogue {
 
 /// What the product consists of.
 pub(crate) struct Product {
+    /// Who does the jobs of all components.
+    pub(crate) registry: Registry,
     pub(crate) components: Vec<Component>,
     pub(crate) gateway: Gateway,
     pub(crate) authenticator: Arc<dyn Authenticator>,
@@ -63,8 +66,12 @@ pub(crate) async fn build(kit: &Kit, config: &Config) -> anyhow::Result<Product>
     // It knows no components, being below them.
     let audit = Component { api: kit.audit.routes(), ..Component::named("audit") };
     let server = Component { api: deep::routes(kit, &config.notify.operator_email), ..Component::named("server") };
-    let components = vec![server, notify(kit), identity.component(), gateway.component(), http_jobs, webhooks, audit];
-    Ok(Product { components, gateway, authenticator, entitlements })
+    let mut components = vec![server, notify(kit), identity.component(), gateway.component(), http_jobs, webhooks, audit];
+    let registry = components.iter_mut().map(|component| std::mem::take(&mut component.jobs)).fold(Registry::default(), Registry::merge);
+    // Last, because the operator's view of the queue is about everybody's jobs.
+    let operator = Operator::new(kit.jobs.clone(), kit.audit.clone(), registry.clone());
+    components.push(Component { api: operator.routes(), ..Component::named("jobs") });
+    Ok(Product { registry, components, gateway, authenticator, entitlements })
 }
 
 /// Notify lies beneath the floor of components.

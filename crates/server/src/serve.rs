@@ -10,9 +10,9 @@ use anyhow::Context as _;
 use baluarte_component::{Kit, Tasks};
 use baluarte_edge::{Edge, Options};
 use baluarte_gateway::Gateway;
-use baluarte_jobs::Registry;
+use baluarte_jobs::Shift;
 use baluarte_kernel::Clock;
-use baluarte_telemetry::{Telemetry, serve_metrics};
+use baluarte_telemetry::{Metrics, Telemetry, serve_metrics};
 use baluarte_web::Site;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::{
@@ -160,9 +160,10 @@ async fn start_up(
     // Not only on workers: what a replica counted instead of keeping, it tells itself.
     let (audit, stopping) = (kit.audit.clone(), tasks.stopping());
     tasks.spawn(async move { audit.run(stopping.cancelled()).await });
-    let registry = product.components.iter_mut().map(|it| std::mem::take(&mut it.jobs)).fold(Registry::default(), Registry::merge);
+    tasks.spawn(kit.jobs.clone().watch(telemetry.metrics.clone(), tasks.stopping()));
     if mode.worker {
-        tasks.spawn(kit.jobs.clone().work(registry, tasks.stopping()));
+        let shift = shift(draining.clone(), config.server.shutdown_grace.get(), telemetry.metrics.clone());
+        tasks.spawn(kit.jobs.clone().work(product.registry.clone(), shift));
     }
     let gateway = product.gateway.clone();
     let edge = if mode.web {
@@ -177,6 +178,13 @@ async fn start_up(
         None
     };
     Ok(Running { edge, gateway, kit })
+}
+
+/// How this process works. It gives back what it cannot finish a little before its own time is over.
+fn shift(stopping: CancellationToken, grace: Duration, metrics: Metrics) -> Shift {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let grace = grace.saturating_sub(Duration::from_millis(1_500)).max(grace / 2);
+    Shift { name: format!("{host}:{}", std::process::id()), stopping, grace, metrics }
 }
 
 fn edge_options(config: &Config) -> Options {

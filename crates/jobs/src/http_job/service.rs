@@ -59,7 +59,7 @@ impl HttpJobs {
         ctx.require_scope(SCOPE)?;
         let tx = self.inner.db.begin().await?;
         store::find_http_job(&tx, id).await?.filter(|job| may_see(ctx, job)).ok_or(HttpJobError::NotFound)?;
-        if !store::cancel_job(&tx, id, ctx.now()).await? {
+        if self.inner.jobs.cancel(&tx, id, ctx.now()).await?.is_none() {
             return Err(HttpJobError::Ended);
         }
         self.inner.audit.record(ctx, &tx, Entry::new(&actions::CANCELED, "job").of(id));

@@ -65,16 +65,6 @@ fn http_job(row: &QueryResult) -> Result<HttpJob, DbError> {
     })
 }
 
-const CANCEL: &str =
-    "UPDATE jobs SET state = 'canceled', finished_at = $2, error = 'canceled' WHERE id = $1 AND state IN ('scheduled', 'ready')";
-const ASK_TO_STOP: &str = "UPDATE jobs SET cancel_requested = TRUE WHERE id = $1 AND state = 'running'";
-
-/// False: it has ended already.
-pub(crate) async fn cancel_job(tx: &Tx, id: JobId, now: Timestamp) -> Result<bool, DbError> {
-    let waiting = tx.execute_raw(sql(tx, CANCEL, [id.to_string().into(), now.micros().into()])).await?.rows_affected();
-    Ok(waiting > 0 || tx.execute_raw(sql(tx, ASK_TO_STOP, [id.to_string().into()])).await?.rows_affected() > 0)
-}
-
 /// A call to be written down.
 pub(crate) struct NewCall {
     pub(crate) job: JobId,

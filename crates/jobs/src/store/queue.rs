@@ -1,13 +1,13 @@
-//! From enqueued to finished.
+//! Into the queue.
 
 use baluarte_db::{
-    DbError, Dialect, Tx, placeholders,
-    sea_orm::{ConnectionTrait as _, QueryResult, Value},
+    DbError, Tx, placeholders,
+    sea_orm::{ConnectionTrait as _, Value},
     sql,
 };
 use baluarte_kernel::Timestamp;
 
-use super::{count, get};
+use super::{ROWS, job_id};
 use crate::job::JobId;
 
 /// A job that is to be written.
@@ -28,8 +28,6 @@ pub(crate) struct NewJob {
 }
 
 const COLUMNS: usize = 14;
-/// Rows in one statement; times the columns far below what SQLite takes.
-const ROWS: usize = 128;
 
 impl NewJob {
     fn values(self, now: Timestamp) -> [Value; COLUMNS] {
@@ -96,136 +94,4 @@ pub(crate) async fn insert_unique(tx: &Tx, job: NewJob, now: Timestamp) -> Resul
         }
     }
     Err(DbError::unavailable("a unique job came and went too often"))
-}
-
-/// What a worker gets to do.
-#[derive(Debug)]
-pub(crate) struct Claimed {
-    pub(crate) id: JobId,
-    pub(crate) kind: String,
-    pub(crate) payload: String,
-    pub(crate) sealed: bool,
-    pub(crate) attempt: u32,
-    pub(crate) max_attempts: u32,
-    pub(crate) expires_at: Option<Timestamp>,
-}
-
-/// Decides and marks in one statement: what comes back is this worker's.
-const CLAIM_SQLITE: &str = "UPDATE jobs SET state = 'running', worker = $2, started_at = $1, attempts = attempts + 1
-    WHERE id IN (SELECT id FROM jobs WHERE state = 'ready' AND lane = $3 AND kind IN (KINDS) ORDER BY priority, run_at, id LIMIT $4)
-    RETURNING id, kind, payload, sealed, attempts, max_attempts, expires_at";
-/// Replicas pass over each other's rows instead of waiting for them; the array makes PostgreSQL look each of them up by its key, whatever
-/// its statistics say.
-const CLAIM_POSTGRES: &str = "UPDATE jobs SET state = 'running', worker = $2, started_at = $1, attempts = attempts + 1
-    WHERE id = ANY (ARRAY (SELECT id FROM jobs WHERE state = 'ready' AND lane = $3 AND kind IN (KINDS) ORDER BY priority, run_at, id LIMIT $4
-        FOR UPDATE SKIP LOCKED))
-    RETURNING id, kind, payload, sealed, attempts, max_attempts, expires_at";
-
-pub(crate) async fn claim(
-    tx: &Tx,
-    dialect: Dialect,
-    worker: &str,
-    lane: &str,
-    kinds: &[&str],
-    limit: usize,
-    now: Timestamp,
-) -> Result<Vec<Claimed>, DbError> {
-    let text = match dialect {
-        Dialect::Sqlite => CLAIM_SQLITE,
-        Dialect::Postgres => CLAIM_POSTGRES,
-    };
-    let text = text.replace("KINDS", &placeholders(5, kinds.len()));
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut values = vec![now.micros().into(), worker.into(), lane.into(), limit.into()];
-    values.extend(kinds.iter().map(|kind| Value::from(*kind)));
-    let rows = tx.query_all_raw(sql(tx, &text, values)).await?;
-    rows.iter().map(claimed).collect()
-}
-
-fn claimed(row: &QueryResult) -> Result<Claimed, DbError> {
-    Ok(Claimed {
-        id: job_id(row)?,
-        kind: get(row, "kind")?,
-        payload: get(row, "payload")?,
-        sealed: get(row, "sealed")?,
-        attempt: count(get(row, "attempts")?),
-        max_attempts: count(get(row, "max_attempts")?),
-        expires_at: get::<Option<i64>>(row, "expires_at")?.map(Timestamp::from_micros),
-    })
-}
-
-fn job_id(row: &QueryResult) -> Result<JobId, DbError> {
-    get::<String>(row, "id")?.parse().map_err(|_| DbError::Corrupt("jobs.id"))
-}
-
-const PROMOTE: &str = "UPDATE jobs SET state = 'ready' WHERE state = 'scheduled' AND run_at <= $1";
-
-/// What was to be done later and is due.
-pub(crate) async fn promote(tx: &Tx, now: Timestamp) -> Result<u64, DbError> {
-    Ok(tx.execute_raw(sql(tx, PROMOTE, [now.micros().into()])).await?.rows_affected())
-}
-
-/// How a run ended, when it did not just go well.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Ending {
-    Done,
-    Retry { at: Timestamp, counts: bool, error: String },
-    Dead { error: String },
-    Canceled { error: String },
-}
-
-/// `worker` and `state`: whoever lost the job in the meantime changes nothing.
-const DONE: &str = "UPDATE jobs SET state = 'done', finished_at = $1, error = NULL WHERE state = 'running' AND worker = $2 AND id IN (IDS)";
-const RETRY: &str = "UPDATE jobs SET state = 'scheduled', run_at = $4, attempts = attempts - $5, error = $6, worker = NULL
-    WHERE state = 'running' AND worker = $2 AND id = $3 AND $1 = $1";
-const END: &str = "UPDATE jobs SET state = $4, finished_at = $1, error = $5 WHERE state = 'running' AND worker = $2 AND id = $3";
-const REMEMBER_ERROR: &str = "INSERT INTO job_errors (job_id, attempt, at, error) VALUES ($1, $2, $3, $4) ON CONFLICT (job_id, attempt) DO UPDATE SET at = $3, error = $4";
-
-/// A run of this worker that ended.
-#[derive(Debug, Clone)]
-pub(crate) struct Ended {
-    pub(crate) id: JobId,
-    pub(crate) attempt: u32,
-    pub(crate) ending: Ending,
-}
-
-/// Writes what became of runs.
-pub(crate) async fn finish(tx: &Tx, worker: &str, ended: &[Ended], now: Timestamp) -> Result<(), DbError> {
-    let done: Vec<JobId> = ended.iter().filter(|it| it.ending == Ending::Done).map(|it| it.id).collect();
-    for piece in done.chunks(ROWS) {
-        // Few lengths make few statements to prepare; a name twice in the list does no harm.
-        let padded = piece.len().next_power_of_two();
-        let text = DONE.replace("IDS", &placeholders(3, padded));
-        let mut values: Vec<Value> = vec![now.micros().into(), worker.into()];
-        values.extend((0..padded).map(|at| Value::from(piece[at.min(piece.len() - 1)].to_string())));
-        tx.execute_raw(sql(tx, &text, values)).await?;
-    }
-    for Ended { id, attempt, ending } in ended {
-        let (statement, error) = match ending {
-            Ending::Done => continue,
-            Ending::Retry { at, counts, error } => {
-                let back = i64::from(!counts);
-                let values =
-                    [now.micros().into(), worker.into(), id.to_string().into(), at.micros().into(), back.into(), error.clone().into()];
-                (sql(tx, RETRY, values), error)
-            }
-            Ending::Dead { error } | Ending::Canceled { error } => {
-                let state = if matches!(ending, Ending::Dead { .. }) { "dead" } else { "canceled" };
-                let values = [now.micros().into(), worker.into(), id.to_string().into(), state.into(), error.clone().into()];
-                (sql(tx, END, values), error)
-            }
-        };
-        if tx.execute_raw(statement).await?.rows_affected() > 0 {
-            let values = [id.to_string().into(), i64::from(*attempt).into(), now.micros().into(), error.clone().into()];
-            tx.execute_raw(sql(tx, REMEMBER_ERROR, values)).await?;
-        }
-    }
-    Ok(())
-}
-
-const GIVE_BACK: &str = "UPDATE jobs SET state = 'ready', attempts = attempts - 1, worker = NULL WHERE state = 'running' AND worker = $1";
-
-/// Everything this worker holds goes back, as if it had never been taken.
-pub(crate) async fn give_back(tx: &Tx, worker: &str) -> Result<u64, DbError> {
-    Ok(tx.execute_raw(sql(tx, GIVE_BACK, [worker.into()])).await?.rows_affected())
 }

@@ -4,3 +4,4 @@
 
 mod http_job;
 mod queue;
+mod worker;

@@ -48,7 +48,7 @@ struct Site {
 
 impl Site {
     async fn new(test: &TestDb) -> Self {
-        let db = test.open(&[MIGRATIONS]).await;
+        let db = test.open(&[baluarte_audit::MIGRATIONS, MIGRATIONS]).await;
         let secrets = Secrets::new(&Secret::new("k"), &Secret::new("s"));
         let backplane = Backplane::local(test.clock.clone());
         let subscriptions = [Subscription::of::<Forget>(&["user.deleted"])];

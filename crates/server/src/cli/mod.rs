@@ -3,6 +3,7 @@
 mod audit;
 mod configuration;
 mod init;
+mod jobs;
 mod messages;
 mod server;
 mod shell;
@@ -71,6 +72,9 @@ enum Command {
     /// Look at messages, and try a provider
     #[command(subcommand)]
     Messages(messages::MessagesCommand),
+    /// Look at background jobs
+    #[command(subcommand)]
+    Jobs(jobs::JobsCommand),
     /// Exit 0 if the server on this machine answers /healthz
     Healthcheck(server::Healthcheck),
     /// Print the OpenAPI document of the HTTP API
@@ -154,6 +158,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::User(command) => command.run(global),
         Command::Audit(command) => command.run(global),
         Command::Messages(command) => command.run(global),
+        Command::Jobs(command) => command.run(global),
         Command::Healthcheck(healthcheck) => healthcheck.run(global),
         Command::Check(check) => check.run(global),
         Command::Doctor(doctor) => doctor.run(global),

@@ -1,0 +1,453 @@
+//! The loop that takes jobs, has them run, and writes down what became of them: both in one commit.
+
+mod held;
+mod lanes;
+
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use baluarte_db::DbError;
+use baluarte_kernel::Timestamp;
+use baluarte_telemetry::Metrics;
+use tokio::sync::mpsc;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use self::{held::HeldJobs, lanes::Lanes};
+use crate::{
+    Jobs,
+    attempt::{Report, Runner},
+    bell::Ring,
+    meters::WorkMeters,
+    registry::Registry,
+    schedule::Agenda,
+    store::{
+        claim::{self, Claimed, Ended, Taker},
+        workers,
+    },
+    watch::BEATS,
+};
+
+/// Looks at the queue without being told: a hint may get lost. SQLite has no hints between processes, and a look costs nothing.
+const LOOK_SQLITE: Duration = Duration::from_millis(250);
+const LOOK_POSTGRES: Duration = Duration::from_secs(2);
+/// Between attempts to reach a database that is away.
+const AWAY: Duration = Duration::from_millis(500);
+/// What runs say about their progress is written at most so often.
+const PROGRESS: Duration = Duration::from_secs(1);
+
+/// How a worker is run.
+#[derive(Clone)]
+pub struct Shift {
+    /// What operators see: host and process.
+    pub name: String,
+    /// Nothing is taken any more once it is canceled.
+    pub stopping: CancellationToken,
+    /// After that the worker has this long to finish what it has begun; the rest goes back to the queue.
+    pub grace: Duration,
+    pub metrics: Metrics,
+}
+
+struct Worker {
+    jobs: Jobs,
+    runner: Arc<Runner>,
+    shift: Shift,
+    /// Another one after every loss: nobody comes back under the same.
+    id: Option<String>,
+    held: HeldJobs,
+    lanes: Lanes,
+    agenda: Agenda,
+    tasks: TaskTracker,
+    sender: mpsc::UnboundedSender<Report>,
+    reports: mpsc::UnboundedReceiver<Report>,
+    /// Ended and not yet written down.
+    endings: Vec<Ended>,
+    /// When the next scheduled job is due, if anybody knows.
+    next_due: Option<Timestamp>,
+    look_at: Instant,
+    beat_at: Instant,
+    progress_at: Instant,
+    /// When the database last answered.
+    contact: Instant,
+    /// Nobody knows what became of the last transaction.
+    uncertain: bool,
+    away: bool,
+    meters: WorkMeters,
+}
+
+impl Jobs {
+    /// Does jobs until told to stop, and then what is left of them within the grace. One for each process.
+    pub async fn work(self, registry: Registry, shift: Shift) {
+        let (sender, reports) = mpsc::unbounded_channel();
+        let now = Instant::now();
+        let worker = Worker {
+            runner: self.runner(registry.clone()),
+            lanes: Lanes::of(&registry),
+            held: HeldJobs::default(),
+            id: None,
+            agenda: Agenda::default(),
+            tasks: TaskTracker::new(),
+            sender,
+            reports,
+            endings: Vec::new(),
+            next_due: None,
+            look_at: now,
+            beat_at: now,
+            progress_at: now,
+            contact: now,
+            uncertain: false,
+            away: false,
+            meters: WorkMeters::new(shift.metrics.clone()),
+            shift,
+            jobs: self.clone(),
+        };
+        tokio::select! {
+            () = worker.run() => {}
+            // Ends only where there is nothing to listen to.
+            () = async { self.inner.bell.listen(&self.inner.db, &self.inner.backplane).await; std::future::pending().await } => {}
+        }
+    }
+
+    /// Starts the schedules that are due and runs every job that is due, those enqueued meanwhile included, one after the
+    /// other in the order of the queue; returns their kinds. For tests: without a worker it is certain what happens when.
+    pub async fn run_due_for_tests(&self, registry: &Registry) -> Result<Vec<String>, DbError> {
+        let inner = &self.inner;
+        let (runner, lanes) = (self.runner(registry.clone()), Lanes::of(registry));
+        let id = format!("wrk_test_{:016x}", rand::random::<u64>());
+        workers::register(&inner.db, &id, "test", 1, inner.clock.now()).await?;
+        let taker = || Taker { worker: &id, now: inner.clock.now() };
+        Agenda::open(self, &registry.schedules).await?.start_due(self).await?;
+        let mut kinds = Vec::new();
+        loop {
+            let tx = inner.db.begin().await?;
+            claim::promote(&tx, &inner.db, inner.clock.now()).await?;
+            let mut next = None;
+            for lane in lanes.all() {
+                next = claim::claim(&tx, &inner.db, taker(), lane.name, &lane.kinds, 1).await?.pop();
+                if next.is_some() {
+                    break;
+                }
+            }
+            tx.commit().await?;
+            let Some(job) = next else { break };
+            kinds.push(job.kind.clone());
+            let (sender, _reports) = mpsc::unbounded_channel();
+            let ended = Arc::clone(&runner).run(job, 0, CancellationToken::new(), sender).await;
+            let tx = inner.db.begin().await?;
+            claim::finish(&tx, taker(), &[ended]).await?;
+            tx.commit().await?;
+        }
+        let tx = inner.db.begin().await?;
+        workers::leave(&tx, &id).await?;
+        tx.commit().await?;
+        Ok(kinds)
+    }
+
+    fn runner(&self, registry: Registry) -> Arc<Runner> {
+        let inner = &self.inner;
+        Arc::new(Runner { registry, config: inner.config.clone(), secrets: inner.secrets.clone(), clock: inner.clock.clone() })
+    }
+}
+
+impl Worker {
+    async fn run(mut self) {
+        let stopping = self.shift.stopping.clone();
+        while !stopping.is_cancelled() {
+            let attended = self.attend(true).await;
+            self.tell_of_outage(&attended);
+            self.wait(&stopping).await;
+        }
+        self.finish().await;
+    }
+
+    /// Finishes what was begun, for as long as there is grace, and gives back the rest.
+    async fn finish(mut self) {
+        let deadline = Instant::now() + self.shift.grace;
+        // The others see at once that it stops.
+        self.beat_at = Instant::now();
+        while !(self.held.is_empty() && self.endings.is_empty()) && Instant::now() < deadline {
+            let attended = self.attend(false).await;
+            self.tell_of_outage(&attended);
+            if self.held.is_empty() && self.endings.is_empty() {
+                break;
+            }
+            let until = if self.away { Instant::now() + AWAY } else { self.beat_at };
+            let reported = tokio::time::timeout_at(deadline.min(until).into(), self.reports.recv()).await;
+            if let Ok(Some(report)) = reported {
+                self.note(report);
+            }
+        }
+        let left = self.held.len();
+        self.held.cancel_all();
+        match self.leave().await {
+            Ok(()) if left > 0 => {
+                tracing::warn!(target: "jobs", jobs = left, "the time to stop was over: unfinished jobs are back in the queue")
+            }
+            Ok(()) => {}
+            Err(err) => tracing::warn!(target: "jobs", error = %err, "the worker could not sign off: others will find its jobs"),
+        }
+        self.jobs.flush_hints().await;
+    }
+
+    async fn leave(&mut self) -> Result<(), DbError> {
+        let Some(id) = self.id.clone() else { return Ok(()) };
+        let inner = &self.jobs.inner;
+        let taker = Taker { worker: &id, now: inner.clock.now() };
+        let tx = inner.db.begin().await?;
+        claim::finish(&tx, taker, &self.endings).await?;
+        tx.commit().await?;
+        // What the database believes that we hold, which may be more than we know.
+        let left = claim::held(&inner.db, &id).await?;
+        let tx = inner.db.begin().await?;
+        for (job, _) in &left {
+            claim::give_back(&tx, taker, *job).await?;
+        }
+        workers::leave(&tx, &id).await?;
+        tx.commit().await?;
+        inner.bell.ring(Ring::All);
+        Ok(())
+    }
+
+    /// Everything there is to do now. `take`: also takes jobs.
+    async fn attend(&mut self, take: bool) -> Result<(), DbError> {
+        self.drain();
+        let now = Instant::now();
+        if self.id.is_none() {
+            self.sign_on().await?;
+        }
+        if now >= self.beat_at {
+            self.beat(!take).await?;
+        }
+        if std::mem::take(&mut self.uncertain) {
+            self.uncertain = true;
+            self.reconcile().await?;
+            self.uncertain = false;
+            self.lanes.look_everywhere();
+        }
+        if take {
+            let clock = self.jobs.inner.clock.now();
+            if self.agenda.next_at().is_some_and(|at| at <= clock) {
+                self.agenda.start_due(&self.jobs).await?;
+                self.lanes.look_everywhere();
+            }
+            if now >= self.look_at {
+                self.look().await?;
+            }
+        }
+        while !self.endings.is_empty() || (take && self.may_take()) {
+            self.turn(take).await?;
+            self.drain();
+        }
+        self.write_progress().await?;
+        self.contact = Instant::now();
+        Ok(())
+    }
+
+    fn may_take(&self) -> bool {
+        let due = self.next_due.is_some_and(|at| at <= self.jobs.inner.clock.now());
+        self.free() > 0 && (due || self.lanes.any())
+    }
+
+    fn free(&self) -> usize {
+        (self.jobs.inner.config.concurrency as usize).saturating_sub(self.held.len())
+    }
+
+    /// In one commit: what became of the runs that ended, and the next ones.
+    async fn turn(&mut self, take: bool) -> Result<(), DbError> {
+        let Some(id) = self.id.clone() else { return Ok(()) };
+        let inner = Arc::clone(&self.jobs.inner);
+        let taker = Taker { worker: &id, now: inner.clock.now() };
+        // Until the commit has succeeded.
+        self.uncertain = true;
+        let tx = inner.db.begin().await?;
+        claim::finish(&tx, taker, &self.endings).await?;
+        let mut claimed = Vec::new();
+        if take {
+            if self.next_due.is_some_and(|at| at <= taker.now) {
+                claim::promote(&tx, &inner.db, taker.now).await?.iter().for_each(|lane| self.lanes.mark(lane));
+                self.look_at = Instant::now();
+                self.next_due = None;
+            }
+            claimed = self.lanes.claim(&tx, &inner.db, taker, self.free()).await?;
+        }
+        tx.commit().await?;
+        self.uncertain = false;
+        self.endings.clear();
+        for job in claimed {
+            self.begin(job);
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, job: Claimed) {
+        self.meters.begun(self.jobs.inner.clock.now().since(job.run_at));
+        let (run, canceled) = self.held.add(&job);
+        self.meters.running.add(1);
+        let (runner, sender) = (Arc::clone(&self.runner), self.sender.clone());
+        self.tasks.spawn(async move {
+            let ended = runner.run(job, run, canceled, sender.clone()).await;
+            // Nobody listens after a stop.
+            let _ = sender.send(Report::Ended(run, ended));
+        });
+    }
+
+    fn drain(&mut self) {
+        while let Ok(report) = self.reports.try_recv() {
+            self.note(report);
+        }
+    }
+
+    fn note(&mut self, report: Report) {
+        match report {
+            Report::Progress(run, id, text) => self.held.set_progress(run, id, text),
+            Report::Ended(run, ended) => {
+                // Of a job that was lost meanwhile nobody wants to know.
+                let Some(job) = self.held.remove(run, ended.id) else { return };
+                self.meters.running.add(-1);
+                let ended = job.ending(ended);
+                self.meters.ended(&job.kind, &ended.ending, job.began.elapsed());
+                crate::attempt::tell(&job.kind, &ended);
+                if let Some(lane) = self.lanes.own_lane_of(&job.kind) {
+                    self.lanes.mark(lane);
+                }
+                self.endings.push(ended);
+            }
+        }
+    }
+
+    async fn wait(&mut self, stopping: &CancellationToken) {
+        let now = Instant::now();
+        let until = if self.away { now + AWAY } else { self.beat_at.min(self.look_at).min(self.due_at(now)) };
+        let until = if self.held.has_progress() { until.min(self.progress_at) } else { until };
+        tokio::select! {
+            biased;
+            () = stopping.cancelled() => {}
+            Some(report) = self.reports.recv(), if !self.away => self.note(report),
+            rings = self.jobs.inner.bell.heard() => self.hear(rings),
+            () = tokio::time::sleep_until(until.into()) => {}
+        }
+    }
+
+    /// When the next scheduled job or schedule is due; looking again in between keeps steps of the clock harmless.
+    fn due_at(&self, now: Instant) -> Instant {
+        let clock = self.jobs.inner.clock.now();
+        let next = self.next_due.into_iter().chain(self.agenda.next_at()).min();
+        now + next.map_or(Duration::MAX / 4, |at| at.since(clock)).min(Duration::from_secs(60))
+    }
+
+    fn hear(&mut self, rings: BTreeSet<Ring>) {
+        for ring in rings {
+            match ring {
+                Ring::Lane(lane) => self.lanes.mark(&lane),
+                Ring::Later => self.look_at = Instant::now(),
+                Ring::Cancel => self.beat_at = Instant::now(),
+                Ring::All => {
+                    self.lanes.look_everywhere();
+                    self.look_at = Instant::now();
+                }
+            }
+        }
+    }
+
+    async fn look(&mut self) -> Result<(), DbError> {
+        let db = &self.jobs.inner.db;
+        let outlook = claim::look(db, &self.lanes.names()).await?;
+        self.lanes.set(&outlook.ready);
+        self.next_due = outlook.next_at;
+        self.look_at = Instant::now() + db.per_dialect(LOOK_SQLITE, LOOK_POSTGRES);
+        Ok(())
+    }
+
+    async fn sign_on(&mut self) -> Result<(), DbError> {
+        let inner = &self.jobs.inner;
+        let id = format!("wrk_{:032x}", rand::random::<u128>());
+        workers::register(&inner.db, &id, &self.shift.name, inner.config.concurrency, inner.clock.now()).await?;
+        self.agenda = Agenda::open(&self.jobs, &self.runner.registry.schedules).await?;
+        self.id = Some(id);
+        self.contact = Instant::now();
+        self.beat_at = Instant::now() + inner.config.heartbeat.get() / BEATS;
+        self.lanes.look_everywhere();
+        Ok(())
+    }
+
+    /// A sign of life, and a look at what others want of what runs here.
+    async fn beat(&mut self, stopping: bool) -> Result<(), DbError> {
+        let Some(id) = self.id.clone() else { return Ok(()) };
+        let inner = &self.jobs.inner;
+        if !workers::beat(&inner.db, &id, self.held.len(), stopping, inner.clock.now()).await? {
+            tracing::error!(target: "jobs", worker = self.shift.name, jobs = self.held.len(), "this worker was taken for dead; others do its jobs, it begins anew");
+            self.abandon();
+            self.id = None;
+            self.endings.clear();
+            return self.sign_on().await;
+        }
+        self.beat_at = Instant::now() + inner.config.heartbeat.get() / BEATS;
+        self.reconcile().await
+    }
+
+    /// Nobody waits for what runs any more.
+    fn abandon(&mut self) {
+        self.meters.running.add(-i64::try_from(self.held.len()).unwrap_or(0));
+        self.held.cancel_all();
+    }
+
+    /// Gives back what the database believes to run here and does not, and stops what somebody canceled.
+    async fn reconcile(&mut self) -> Result<(), DbError> {
+        let Some(id) = self.id.clone() else { return Ok(()) };
+        let inner = &self.jobs.inner;
+        let mut strays = Vec::new();
+        for (job, cancel) in claim::held(&inner.db, &id).await? {
+            let ended = self.endings.iter().any(|ended| ended.id == job);
+            if !ended && !self.held.cancel_if(job, cancel) {
+                strays.push(job);
+            }
+        }
+        if !strays.is_empty() {
+            let tx = inner.db.begin().await?;
+            for job in &strays {
+                claim::give_back(&tx, Taker { worker: &id, now: inner.clock.now() }, *job).await?;
+            }
+            tx.commit().await?;
+            self.lanes.look_everywhere();
+        }
+        Ok(())
+    }
+
+    async fn write_progress(&mut self) -> Result<(), DbError> {
+        if !self.held.has_progress() || Instant::now() < self.progress_at {
+            return Ok(());
+        }
+        let Some(id) = &self.id else { return Ok(()) };
+        let tx = self.jobs.inner.db.begin().await?;
+        for (job, text) in self.held.take_progress() {
+            claim::set_progress(&tx, id, job, &text).await?;
+        }
+        tx.commit().await?;
+        self.progress_at = Instant::now() + PROGRESS;
+        Ok(())
+    }
+
+    /// One line each way.
+    fn tell_of_outage(&mut self, attended: &Result<(), DbError>) {
+        match attended {
+            Ok(()) => {
+                if std::mem::take(&mut self.away) {
+                    tracing::info!(target: "jobs", "the database answers: jobs are done again");
+                }
+            }
+            Err(err) => {
+                if !std::mem::replace(&mut self.away, true) {
+                    let cause = std::error::Error::source(err).map(ToString::to_string).unwrap_or_default();
+                    tracing::error!(target: "jobs", error = %err, cause, "the queue cannot be reached: jobs wait");
+                }
+                // By now others may believe that this worker is gone, and do its jobs.
+                if self.contact.elapsed() > self.jobs.inner.config.heartbeat.get() && !self.held.is_empty() {
+                    tracing::warn!(target: "jobs", jobs = self.held.len(), "no contact for too long: what runs here is stopped");
+                    self.abandon();
+                }
+            }
+        }
+    }
+}
