@@ -110,7 +110,12 @@ impl Jobs {
         }
     }
 
-    /// Starts the schedules that are due and runs every job that is due, those enqueued meanwhile included, one after the
+    /// Starts the schedules that are due, as a worker does. For tests.
+    pub async fn start_schedules_for_tests(&self, registry: &Registry) -> Result<(), DbError> {
+        Agenda::open(self, &registry.schedules).await?.start_due(self).await
+    }
+
+    /// Runs every job that is due, those enqueued meanwhile included, one after the
     /// other in the order of the queue; returns their kinds. For tests: without a worker it is certain what happens when.
     pub async fn run_due_for_tests(&self, registry: &Registry) -> Result<Vec<String>, DbError> {
         let inner = &self.inner;
@@ -118,7 +123,6 @@ impl Jobs {
         let id = format!("wrk_test_{:016x}", rand::random::<u64>());
         workers::register(&inner.db, &id, "test", 1, inner.clock.now()).await?;
         let taker = || Taker { worker: &id, now: inner.clock.now() };
-        Agenda::open(self, &registry.schedules).await?.start_due(self).await?;
         let mut kinds = Vec::new();
         loop {
             let tx = inner.db.begin().await?;

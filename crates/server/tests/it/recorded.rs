@@ -132,6 +132,23 @@ impl Walk {
         self.does(&anybody, "POST /api/v1/auth/mfa/enrol", "/api/v1/auth/mfa/enrol", Some(enrol)).await;
     }
 
+    /// What operators do with jobs and schedules.
+    async fn queue(&mut self, admin: &Client) {
+        let mut paths = Vec::new();
+        for _ in 0..2 {
+            let tomorrow = baluarte_kernel::Clock::System.now().plus(std::time::Duration::from_secs(86_400)).to_string();
+            let job = json!({ "url": "https://app.example.com/hook", "run_at": tomorrow });
+            let job = admin.post_json("/api/v1/jobs", &job).await.expect_status(202).json();
+            paths.push(format!("/api/v1/admin/jobs/{}", job["id"].as_str().expect("an id")));
+        }
+        self.does(admin, "POST /api/v1/admin/jobs/{id}/cancel", &format!("{}/cancel", paths[0]), None).await;
+        self.does(admin, "PATCH /api/v1/admin/jobs/{id}", &paths[0], Some(json!({ "payload": "[redacted]" }))).await;
+        self.does(admin, "POST /api/v1/admin/jobs/{id}/retry", &format!("{}/retry", paths[1]), None).await;
+        self.does(admin, "POST /api/v1/admin/jobs/retry", "/api/v1/admin/jobs/retry", Some(json!({ "state": "canceled" }))).await;
+        let path = "/api/v1/admin/schedules/webhooks.prune/run";
+        self.does(admin, "POST /api/v1/admin/schedules/{name}/run", path, None).await;
+    }
+
     /// The token in the link of the last mail to somebody.
     async fn token(&self, address: &str) -> String {
         let mail = self.app.mail_to(address).await;
@@ -194,6 +211,8 @@ each_process_backend! {
         let job = walk.does(&admin, "POST /api/v1/jobs", "/api/v1/jobs", Some(job)).await.json();
         let job = job["id"].as_str().expect("an id").to_owned();
         walk.does(&admin, "DELETE /api/v1/jobs/{id}", &format!("/api/v1/jobs/{job}"), None).await;
+
+        walk.queue(&admin).await;
 
         let hooks = "/api/v1/admin/webhooks";
         let hook = walk.does(&admin, "POST /api/v1/admin/webhooks", hooks, Some(json!({ "url": "https://app.example.com/hooks" }))).await.json();
