@@ -1,5 +1,6 @@
 //! The gateway against nginx and HAProxy, in one run on this machine, as Markdown tables (bench/README.md).
 
+mod calls;
 mod http;
 mod machine;
 mod peers;
@@ -14,7 +15,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail};
 
 const HELP: &str = "\
-cargo xtask bench [OPTIONS] [throughput] [storm] [start]      (all three unless named)
+cargo xtask bench [OPTIONS] [throughput] [audit-calls] [storm] [start]      (all of them unless named)
 
   --rounds N     rounds, of which the medians count [5]
   --seconds N    length of one measurement [4]
@@ -36,6 +37,9 @@ fn main() -> Result<()> {
     eprintln!("{cores}");
     if wants("throughput") {
         throughput::measure(&plan, &cores, &folder)?;
+    }
+    if wants("audit-calls") {
+        calls::measure(&plan, &cores, &folder)?;
     }
     if wants("storm") {
         storm::measure(&plan, &cores, &folder)?;
@@ -61,7 +65,7 @@ fn plan() -> Result<Plan> {
             "--rounds" => plan.rounds = number(20)?,
             "--seconds" => plan.seconds = number(30)? as u32,
             "--bin" => plan.bin = PathBuf::from(args.next().context("--bin needs a path")?),
-            "throughput" | "storm" | "start" => plan.parts.push(arg),
+            "throughput" | "audit-calls" | "storm" | "start" => plan.parts.push(arg),
             _ => bail!("unknown argument {arg}\n\n{HELP}"),
         }
     }

@@ -128,10 +128,15 @@ impl Baluarte {
     pub(crate) fn peers(&self, cores: &Cores) -> Result<[Peer; 2]> {
         let server = self.start(|bin| cores.for_proxy(bin))?;
         let public = Peer { name: "Baluarte, public route", server, path: "/public", headers: Vec::new() };
+        Ok([public, self.peer(cores, "/full")?])
+    }
+
+    /// A process of its own, asked for `path` by somebody signed in.
+    pub(crate) fn peer(&self, cores: &Cores, path: &'static str) -> Result<Peer> {
         let server = self.start(|bin| cores.for_proxy(bin))?;
         let token = http::sign_in(server.port, &email(0), PASSWORD)?;
         let headers = vec![format!("Authorization: Bearer {token}")];
-        Ok([public, Peer { name: "Baluarte, everything on", server, path: "/full", headers }])
+        Ok(Peer { name: "Baluarte, everything on", server, path, headers })
     }
 
     fn command(&self, mut command: Command) -> Command {
@@ -176,6 +181,12 @@ path = "/full"
 upstream = "app"
 access = "signed-in"
 limits = ["user"]
+[[gateway.routes]]
+path = "/audited"
+upstream = "app"
+access = "signed-in"
+limits = ["user"]
+audit = "all"
 "#
     )
 }

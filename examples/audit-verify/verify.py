@@ -5,14 +5,18 @@
     baluarte audit export --checkpoints > signed.ndjson
     python3 verify.py entries.ndjson signed.ndjson [--anchor anchors.jsonl] [--key KID]
 
+With `--call FILE` (what `baluarte audit proof CALL` printed) also that this call of the gateway is in the chain; docs/audit-calls.md says how.
+
 Needs Python 3.9 and nothing else; with the package `cryptography` the signatures are checked faster.
 What is computed here, and why, is told in docs/audit.md. Exit code 0: it holds. 1: it does not; the first broken entry is named.
 """
 
 import argparse
 import hashlib
+import ipaddress
 import json
 import sys
+from datetime import datetime, timedelta, timezone
 
 try:
     from cryptography.exceptions import InvalidSignature
@@ -171,7 +175,89 @@ def check_entry(entry, prev):
         raise Broken("lost its personal fields, and no entry tells of that")
 
 
-def check(entries, signed, anchors):
+# --- a recorded call of the gateway (docs/audit-calls.md) ---
+
+
+def climb(data, index, count, path):
+    """From a leaf to the root of a tree as in RFC 6962; None where the path does not fit."""
+    value, path = hashlib.sha256(b"\0" + data).digest(), [bytes.fromhex(beside) for beside in path]
+    if not 0 <= index < count:
+        return None
+    while count > 1:
+        if index ^ 1 < count:
+            if not path:
+                return None
+            beside = path.pop(0)
+            left, right = (beside, value) if index % 2 else (value, beside)
+            value = hashlib.sha256(b"\1" + left + right).digest()
+        index, count = index // 2, (count + 1) // 2
+    return None if path else value.hex()
+
+
+def read_record(data):
+    """What the bytes of a call say, by the names of the API."""
+    if data[0] != 1:
+        raise Broken("the call has a version that this program does not know")
+    flags, at = data[1], 29
+    number = lambda begin, end: int.from_bytes(data[begin:end], "big")
+    moment = datetime.fromtimestamp(0, timezone.utc) + timedelta(microseconds=int.from_bytes(data[5:13], "big", signed=True))
+    call = {
+        "credential": (None, "access_token", "session", "api_key")[data[2]],
+        "status": number(3, 5),
+        "at": moment,
+        "latency_us": number(13, 21),
+        "bytes": number(21, 29),
+        "aborted": bool(flags & 1),
+        "cut": bool(flags & 2),
+        "user_id": None,
+        "session_id": None,
+    }
+    for flag, name, prefix in ((4, "user_id", "usr_"), (8, "session_id", "ses_")):
+        if flags & flag:
+            call[name], at = prefix + data[at : at + 16].hex(), at + 16
+    for name in ("request_id", "method", "host", "path", "route", "upstream"):
+        end = at + 2 + number(at, at + 2)
+        call[name], at = data[at + 2 : end].decode(), end
+    if at != len(data):
+        raise Broken("the call's bytes do not end where they should")
+    return call
+
+
+def check_call(proof, entry):
+    where = f"the call {proof['call']['id']}"
+    if entry is None:
+        raise Broken(f"{where} is not in a batch that an entry tells of")
+    details, record = entry["details"], bytes.fromhex(proof["record"])
+    if details["calls"] != proof["calls"] or climb(record, proof["index"], proof["calls"], proof["path"]) != details["root"]:
+        raise Broken(f"{where} is not under the root in entry {entry['seq']}")
+    if proof["call"]["id"] != f"{proof['batch']}.{proof['index']}":
+        raise Broken(f"{where} has another name than its place")
+    shown, said = dict(proof["call"]), read_record(record)
+    shown["at"] = parse_moment(shown["at"])
+    shown["latency_us"] = round(shown["latency_ms"] * 1000)
+    for name, value in said.items():
+        if shown[name] != value:
+            raise Broken(f"{where} is shown with another {name} than was recorded")
+    if proof["private"] is None:
+        if shown["ip"] is not None or shown["user_agent"] is not None:
+            raise Broken(f"{where} is shown with an address of which there is no proof")
+        return
+    private = bytes.fromhex(proof["private"])
+    if climb(private, proof["index"], proof["calls"], proof["private_path"]) != details["private_root"]:
+        raise Broken(f"{where}: its address and user agent are not under the root in entry {entry['seq']}")
+    ip, agent = private[17 : 17 + private[16]], private[19 + private[16] :]
+    if str(ipaddress.ip_address(ip)) != shown["ip"] or agent.decode(errors="replace") != shown["user_agent"]:
+        raise Broken(f"{where} is shown with another address or user agent than was recorded")
+
+
+def parse_moment(text):
+    """RFC 3339 with any number of digits after the point, which Python before 3.11 does not read."""
+    whole, _, rest = text.rstrip("Z").partition(".")
+    at = datetime.strptime(whole, "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
+    return at + timedelta(microseconds=int((rest + "000000")[:6]))
+
+
+def check(entries, signed, anchors, batches):
     start = signed.pruning["seq"] if signed.pruning else 0
     beginning = digest({"chain": signed.chain, "v": VERSION})
     prev, expected = (signed.pruning["hash"] if signed.pruning else beginning), start + 1
@@ -198,6 +284,8 @@ def check(entries, signed, anchors):
             erasures.setdefault(entry["erased_by"], []).append((where, {entry["actor"]["id"], entry["resource"]["id"]}))
         if entry["action"] == "audit.person.erased":
             told[seq] = entry["resource"]["id"]
+        if entry["action"] == "audit.call.recorded" and entry["resource"]["id"] in batches:
+            batches[entry["resource"]["id"]] = entry
         if entry["action"] == "audit.key.made" and entry["resource"]["id"] not in signed.keys:
             raise Broken(f"{where} tells of a key that is missing")
         prev, expected, count = entry["hash"], seq + 1, count + 1
@@ -218,6 +306,7 @@ def main():
     parser.add_argument("signed", help="what `baluarte audit export --checkpoints` printed")
     parser.add_argument("--anchor", action="append", default=[], help="checkpoints that you kept elsewhere")
     parser.add_argument("--key", help="the name (kid) of a key that you know to be the server's")
+    parser.add_argument("--call", action="append", default=[], help="what `baluarte audit proof CALL` printed")
     args = parser.parse_args()
     try:
         signed = Signed(args.signed, args.key)
@@ -226,7 +315,12 @@ def main():
             if line["chain"] != signed.chain:
                 raise Broken(f"the anchor of entry {line['seq']} is of another chain")
             check_statement(line, signed.keys, "anchor")
-        count = check(read_lines(args.entries), signed, anchors)
+        proofs = [json.load(open(path, encoding="utf-8")) for path in args.call]
+        batches = {proof["batch"]: None for proof in proofs}
+        count = check(read_lines(args.entries), signed, anchors, batches)
+        for proof in proofs:
+            check_call(proof, batches[proof["batch"]])
+            print(f"the call {proof['call']['id']} is in the chain")
     except Broken as err:
         print(f"the audit log does not hold: {err}")
         return 1

@@ -4,6 +4,8 @@ use baluarte_kernel::{Findings, Period, Secret};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::CallsConfig;
+
 /// `[audit]`
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -20,6 +22,8 @@ pub struct AuditConfig {
     pub key_rotation: Period,
     /// Places outside the database that each checkpoint is sent to, so that removing the newest entries is noticed.
     pub anchors: BTreeMap<String, AnchorConfig>,
+    /// How the gateway's calls are recorded; which of them are is said by each route.
+    pub calls: CallsConfig,
 }
 
 /// `[audit.anchors.NAME]`
@@ -56,6 +60,7 @@ impl Default for AuditConfig {
             verify_every: Period::from_secs(86_400),
             key_rotation: Period::from_secs(365 * 86_400),
             anchors: BTreeMap::new(),
+            calls: CallsConfig::default(),
         }
     }
 }
@@ -71,6 +76,7 @@ impl AuditConfig {
         if self.key_rotation < Period::from_secs(86_400) {
             findings.add("audit.key_rotation", "is at least one day");
         }
+        self.calls.validate(findings);
         for (name, anchor) in &self.anchors {
             anchor.validate(&format!("audit.anchors.{name}"), findings);
         }

@@ -5,6 +5,8 @@ use baluarte_db::DbError;
 pub enum AuditError {
     #[error("no such entry")]
     EntryNotFound,
+    #[error("no such call")]
+    CallNotFound,
     #[error(transparent)]
     BadCursor(#[from] baluarte_kernel::BadCursor),
     #[error(transparent)]

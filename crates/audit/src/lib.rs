@@ -4,6 +4,7 @@ mod action;
 pub mod actions;
 mod anchor;
 mod budget;
+pub mod calls;
 mod checkpoints;
 mod config;
 mod entry;
@@ -40,6 +41,7 @@ pub use self::{
     action::{Action, Severity, Status},
     actions::ACTIONS,
     anchor::{AnchorMail, Mailer},
+    calls::{Call, CallFilter, CallProof, Calls, CallsConfig, Lane, RecordedCall, Recorder},
     config::{AnchorConfig, AnchorKind, AuditConfig},
     entry::{Detail, Entry, Shown},
     error::AuditError,
@@ -63,6 +65,11 @@ pub const MIGRATIONS: Migrations = Migrations {
             name: "0002_guards",
             sqlite: include_str!("../migrations/0002_guards.sqlite.sql"),
             postgres: include_str!("../migrations/0002_guards.postgres.sql"),
+        },
+        Migration {
+            name: "0003_calls",
+            sqlite: include_str!("../migrations/0003_calls.sqlite.sql"),
+            postgres: include_str!("../migrations/0003_calls.postgres.sql"),
         },
     ],
 };

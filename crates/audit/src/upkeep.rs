@@ -57,6 +57,7 @@ impl Audit {
         self.tell("no checkpoint could be made", self.checkpoint_if_due().await);
         self.tell("anchors could not be looked after", self.deliver().await);
         self.tell("personal fields could not be erased", self.erase_piece_by_piece().await);
+        self.tell("addresses of recorded calls could not be erased", self.anonymise_calls().await);
         self.tell("old entries could not be pruned", self.prune().await);
         self.tell("the chain could not be checked", self.check_if_due().await);
     }
@@ -169,8 +170,18 @@ impl Audit {
     }
 
     async fn delete_pruned(&self, through: i64) -> Result<(), AuditError> {
+        // Recorded calls are large: most of them in small pieces, the rest with their links.
         loop {
             let tx = self.inner.db.begin().await?;
+            let deleted = store::calls::delete_oldest(&tx, through).await?;
+            tx.commit().await?;
+            if deleted == 0 {
+                break;
+            }
+        }
+        loop {
+            let tx = self.inner.db.begin().await?;
+            store::calls::delete_batches(&tx, through, PIECE).await?;
             let deleted = store::upkeep::delete_pruned(&tx, through, PIECE).await?;
             tx.commit().await?;
             if deleted == 0 {

@@ -138,7 +138,7 @@ impl Drop for Exchange {
             Some((method, path)) => (method.as_str(), path.as_str()),
             None => (self.method.as_str(), self.target.as_ref().map_or("*", PathAndQuery::path)),
         };
-        core.access.record(&AccessRecord {
+        let record = AccessRecord {
             at: self.at.plus(latency),
             request_id: &self.meta.request_id,
             client_ip: self.meta.client_ip,
@@ -158,6 +158,10 @@ impl Drop for Exchange {
             aborted: !self.complete,
             note: &self.note,
             refused: self.refused,
-        });
+        };
+        core.access.record(&record);
+        if let Some(witness) = &self.note.witness {
+            witness.answered(&record);
+        }
     }
 }

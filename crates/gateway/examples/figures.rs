@@ -71,6 +71,7 @@ fn main() {
     };
     let parts = Parts {
         limits: Limits::new(&limits, Backplane::local(Clock::System), &[7; 32]),
+        calls: baluarte_audit::Calls::new(&baluarte_audit::CallsConfig::default()),
         clock: Clock::System,
         tasks: Tasks::new(control.handle().clone()),
         public_url: Arc::from("http://shop.example"),

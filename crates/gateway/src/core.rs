@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use baluarte_audit::Lane;
 use baluarte_kernel::{AuthError, RequestMeta};
 use baluarte_limits::{Fields, Subject};
 use baluarte_proxy::{Origin, Pool, RequestBody, ResponseBody, prepare};
@@ -17,13 +18,14 @@ use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use crate::{
     Gateway,
     access::{Access, Denied},
+    calls::Recorded,
     credentials::{Credentials, Known, Presented},
     guesses::Guesses,
     http as refusals,
     live::Live,
     path::Readings,
     problems, sign_in,
-    snapshot::Snapshot,
+    snapshot::{AuditedRoute, Snapshot},
     table::{Found, Route, Target},
     target::ToUpstream,
 };
@@ -50,6 +52,8 @@ struct Core {
     credentials: Rc<Credentials>,
     guesses: Guesses,
     live: Rc<Live>,
+    /// Where this core's calls wait for the audit log.
+    lane: Arc<Lane>,
     local: RefCell<Rc<Local>>,
 }
 
@@ -59,6 +63,8 @@ struct Local {
     pools: Vec<Pool>,
     /// Copies of the routes' names: their counters are this core's own.
     names: Vec<Arc<str>>,
+    /// Who records their calls, in the same order.
+    recorded: Vec<Arc<Recorded>>,
 }
 
 /// Who a request is from, and which of its credentials are Baluarte's.
@@ -82,13 +88,14 @@ enum Unverified {
 }
 
 impl GatewayCore {
-    pub(crate) fn new(gateway: Gateway) -> Self {
+    pub(crate) fn new(gateway: Gateway, core: usize) -> Self {
         let parts = &gateway.0.parts;
         let credentials =
             Credentials::new(Arc::clone(&parts.authenticator), Arc::clone(&parts.entitlements), parts.tasks.clone(), parts.clock.clone());
         let live = Live::new(Arc::clone(&parts.authenticator), Rc::clone(&credentials), parts.clock.clone());
-        let local = Rc::new(Local::new(gateway.0.snapshot.load_full(), None, &gateway));
-        Self(Rc::new(Core { gateway, credentials, guesses: Guesses::default(), live, local: RefCell::new(local) }))
+        let lane = parts.calls.open_lane(core);
+        let local = Rc::new(Local::new(gateway.0.snapshot.load_full(), None, &gateway, &lane));
+        Self(Rc::new(Core { gateway, credentials, guesses: Guesses::default(), live, lane, local: RefCell::new(local) }))
     }
 
     /// Answers everything that is not Baluarte's own surface. A refusal carries a `web::Problem` in the extensions.
@@ -126,14 +133,19 @@ fn refused(problem: Problem) -> Response<ResponseBody> {
 }
 
 impl Local {
-    fn new(snapshot: Arc<Snapshot>, before: Option<&Self>, gateway: &Gateway) -> Self {
+    fn new(snapshot: Arc<Snapshot>, before: Option<&Self>, gateway: &Gateway, lane: &Arc<Lane>) -> Self {
         let pool = |upstream: &Arc<baluarte_proxy::Upstream>| {
             let kept = before.and_then(|before| before.pools.iter().find(|pool| Arc::ptr_eq(pool.upstream(), upstream)));
             kept.cloned().unwrap_or_else(|| Pool::new(Arc::clone(upstream), gateway.0.parts.tasks.stopping()))
         };
         let pools = snapshot.upstreams.iter().map(|member| pool(&member.upstream)).collect();
         let names = snapshot.names.iter().map(|name| Arc::from(&**name)).collect();
-        Self { snapshot, pools, names }
+        let recorded = |route: &AuditedRoute| {
+            let AuditedRoute { audited, route, upstream } = route;
+            Arc::new(Recorded { audited: *audited, lane: Arc::clone(lane), route: Box::from(&**route), upstream: upstream.clone() })
+        };
+        let recorded = snapshot.audited.iter().map(recorded).collect();
+        Self { snapshot, pools, names, recorded }
     }
 }
 
@@ -142,7 +154,7 @@ impl Core {
         let current = self.gateway.0.snapshot.load();
         let mut local = self.local.borrow_mut();
         if !Arc::ptr_eq(&local.snapshot, &current) {
-            *local = Rc::new(Local::new(Arc::clone(&current), Some(&local), &self.gateway));
+            *local = Rc::new(Local::new(Arc::clone(&current), Some(&local), &self.gateway, &self.lane));
         }
         Rc::clone(&local)
     }
@@ -158,9 +170,15 @@ impl Core {
         let local = self.local();
         let route = find(&local.snapshot, &request, meta)?;
         note.route = local.names.get(route.index).cloned();
+        if let Some(recorded) = local.recorded.get(route.index) {
+            recorded.watch(&request, note);
+        }
 
         let caller = self.identify(&request, meta, route).await;
-        note.user_id = caller.known.as_ref().map(|known| known.principal.user_id);
+        if let Some(principal) = caller.known.as_ref().map(|known| &known.principal) {
+            (note.user_id, note.session_id) = (Some(principal.user_id), principal.session_id);
+            note.credential = Some(principal.credential);
+        }
         let standing = caller.known.as_ref().map(|known| known.standing(&*parts.entitlements));
         if !route.limits.is_empty() {
             let subject = Subject {

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod access;
+mod calls;
 mod config;
 mod core;
 mod credentials;
@@ -17,12 +18,14 @@ mod target;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use baluarte_audit::Calls;
 use baluarte_component::{Component, Kit, Tasks};
 use baluarte_kernel::{Authenticator, Clock, Entitlements};
 use baluarte_limits::Limits;
 
 use crate::snapshot::{Member, Snapshot};
 pub use crate::{
+    calls::Audited,
     config::{GatewayConfig, HealthConfig, KnownNames, RespondConfig, RouteConfig, UpstreamConfig},
     core::GatewayCore,
 };
@@ -31,6 +34,8 @@ pub use crate::{
 #[derive(Clone)]
 pub struct Parts {
     pub limits: Limits,
+    /// Where calls that are to be recorded go.
+    pub calls: Calls,
     pub clock: Clock,
     pub tasks: Tasks,
     /// Where Baluarte's own pages are, without a slash at the end: people without a session are sent to `/auth/login` there.
@@ -44,9 +49,16 @@ pub struct Parts {
 }
 
 impl Parts {
-    pub fn from_kit(kit: &Kit, own_host: &str, authenticator: Arc<dyn Authenticator>, entitlements: Arc<dyn Entitlements>) -> Self {
+    pub fn from_kit(
+        kit: &Kit,
+        calls: Calls,
+        own_host: &str,
+        authenticator: Arc<dyn Authenticator>,
+        entitlements: Arc<dyn Entitlements>,
+    ) -> Self {
         Self {
             limits: kit.limits.clone(),
+            calls,
             clock: kit.clock.clone(),
             tasks: kit.tasks.clone(),
             public_url: Arc::clone(&kit.public_url),
@@ -90,8 +102,8 @@ impl Gateway {
     }
 
     /// This core's part: connections and verified credentials. Call it on the core's own thread, inside its local runtime.
-    pub fn open_core(&self, _core: usize) -> GatewayCore {
-        GatewayCore::new(self.clone())
+    pub fn open_core(&self, core: usize) -> GatewayCore {
+        GatewayCore::new(self.clone(), core)
     }
 
     /// `GET /auth/verify` for nginx, Caddy and Traefik.

@@ -11,6 +11,7 @@ use http::{HeaderValue, StatusCode};
 use crate::{
     BuildError,
     access::Access,
+    calls::Audited,
     config::{GatewayConfig, RouteConfig, UpstreamConfig},
     table::{Place, Route, Table, Target},
     target::{Directory, Fixed, Redirect, ToUpstream},
@@ -21,6 +22,16 @@ pub(crate) struct Snapshot {
     pub(crate) upstreams: Vec<Member>,
     /// Of the routes, in the order of the configuration.
     pub(crate) names: Vec<Arc<str>>,
+    /// In the same order.
+    pub(crate) audited: Vec<AuditedRoute>,
+}
+
+/// What the audit log says about each call of a route.
+pub(crate) struct AuditedRoute {
+    pub(crate) audited: Audited,
+    pub(crate) route: Arc<str>,
+    /// Empty for routes without one.
+    pub(crate) upstream: Box<str>,
 }
 
 /// An upstream and the configuration it was made of.
@@ -52,7 +63,14 @@ impl Snapshot {
         let routes: Vec<(Place, Route)> =
             config.routes.iter().enumerate().map(|(n, route)| compile(n, route, config, &upstreams, limits)).collect::<Result<_, _>>()?;
         let names = routes.iter().map(|(_, route)| Arc::clone(&route.name)).collect();
-        Ok((Self { table: Table::new(routes), upstreams, names }, fresh))
+        let audited = config.routes.iter().zip(&names);
+        let audited = audited.map(|(route, name)| AuditedRoute {
+            audited: route.audit,
+            route: Arc::clone(name),
+            upstream: route.upstream.as_str().into(),
+        });
+        let audited = audited.collect();
+        Ok((Self { table: Table::new(routes), upstreams, names, audited }, fresh))
     }
 }
 

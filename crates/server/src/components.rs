@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use baluarte_audit::Calls;
 use baluarte_component::{Component, Kit};
 use baluarte_db::Migrations;
 use baluarte_gateway::Gateway;
@@ -51,6 +52,8 @@ pub(crate) struct Product {
     pub(crate) registry: Registry,
     pub(crate) components: Vec<Component>,
     pub(crate) gateway: Gateway,
+    /// What the gateway records for the audit log.
+    pub(crate) calls: Calls,
     pub(crate) authenticator: Arc<dyn Authenticator>,
     pub(crate) entitlements: Arc<dyn Entitlements>,
 }
@@ -60,7 +63,14 @@ pub(crate) async fn build(kit: &Kit, config: &Config) -> anyhow::Result<Product>
     let entitlements = entitlements(config);
     let identity = identity(kit, config).await?;
     let authenticator = identity.authenticator();
-    let parts = baluarte_gateway::Parts::from_kit(kit, &config.server.own_host, Arc::clone(&authenticator), Arc::clone(&entitlements));
+    let calls = Calls::new(&config.audit.calls);
+    let parts = baluarte_gateway::Parts::from_kit(
+        kit,
+        calls.clone(),
+        &config.server.own_host,
+        Arc::clone(&authenticator),
+        Arc::clone(&entitlements),
+    );
     let gateway = Gateway::new(&config.gateway, parts).context("gateway")?;
     let [http_jobs, webhooks] = outgoing::components(kit, config)?;
     // It knows no components, being below them.
@@ -71,7 +81,7 @@ pub(crate) async fn build(kit: &Kit, config: &Config) -> anyhow::Result<Product>
     // Last, because the operator's view of the queue is about everybody's jobs.
     let operator = Operator::new(kit.jobs.clone(), kit.audit.clone(), registry.clone());
     components.push(Component { api: operator.routes(), ..Component::named("jobs") });
-    Ok(Product { registry, components, gateway, authenticator, entitlements })
+    Ok(Product { registry, components, gateway, calls, authenticator, entitlements })
 }
 
 /// Notify lies beneath the floor of components.

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use baluarte_audit::Recorder;
 use baluarte_component::{Kit, Tasks};
 use baluarte_edge::{Edge, Options};
 use baluarte_gateway::Gateway;
@@ -167,6 +168,10 @@ async fn start_up(
     }
     let gateway = product.gateway.clone();
     let edge = if mode.web {
+        product.calls.report(&telemetry.metrics);
+        let recorder =
+            Recorder::new(product.calls.clone(), kit.audit.clone(), kit.db.clone(), kit.clock.clone(), config.audit.calls.every.get());
+        tasks.spawn(recorder.run(tasks.stopping()));
         let router = app::router(&kit, config, &mut product, draining.clone());
         let doors = FrontDoors {
             surface: Surface::new(&config.server.own_host, config.notify.dev_outbox == Some(true)),

@@ -2,7 +2,8 @@
 
 use std::{cell::RefCell, net::IpAddr, sync::Arc, time::Duration};
 
-use baluarte_kernel::{Timestamp, UserId};
+use baluarte_kernel::{CredentialKind, SessionId, Timestamp, UserId};
+use http::HeaderValue;
 
 use crate::{
     lines::{Lane, Style},
@@ -42,6 +43,17 @@ pub struct AccessNote {
     pub user_id: Option<UserId>,
     /// From sending the request to the upstream until its answer's head.
     pub upstream: Option<Duration>,
+    /// With what the caller signed in; for the witness, as what follows.
+    pub session_id: Option<SessionId>,
+    pub credential: Option<CredentialKind>,
+    pub user_agent: Option<HeaderValue>,
+    /// Who else is told how it ended.
+    pub witness: Option<Arc<dyn Witness>>,
+}
+
+/// Hears how an answer ended; called on the data plane, so it waits for nothing.
+pub trait Witness: std::fmt::Debug + Send + Sync {
+    fn answered(&self, record: &AccessRecord<'_>);
 }
 
 /// One answer. Holds no query string and no header's value: tokens travel in those.
@@ -273,6 +285,7 @@ mod tests {
             route: Some("shop".into()),
             user_id: Some(user_id),
             upstream: Some(Duration::from_micros(1_007)),
+            ..AccessNote::default()
         };
         let mut line = Vec::new();
         write_json(&mut line, ClockText::default().text(record("/", &note).at), &record("/a\"b\\c\n", &note));

@@ -10,7 +10,7 @@ mod process;
 
 use std::sync::Arc;
 
-pub use access::{AccessLog, AccessNote, AccessRecord, Surface};
+pub use access::{AccessLog, AccessNote, AccessRecord, Surface, Witness};
 pub use config::{LogFormat, TelemetryConfig};
 pub use exporter::serve_metrics;
 pub use log::{InitError, init};

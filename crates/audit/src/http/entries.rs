@@ -190,7 +190,7 @@ fn one_of<T: Copy>(invalid: &mut Invalid, name: &str, text: Option<String>, all:
     found
 }
 
-fn moment(text: &str) -> Result<Timestamp, &'static str> {
+pub(super) fn moment(text: &str) -> Result<Timestamp, &'static str> {
     text.parse().map_err(|_| "is a time such as 2026-11-22T03:00:00Z")
 }
 

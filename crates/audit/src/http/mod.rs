@@ -1,5 +1,6 @@
 //! The audit log for administrators, and its public keys for everybody.
 
+mod calls;
 mod entries;
 mod problems;
 mod signed;
@@ -16,6 +17,9 @@ pub(crate) fn routes(audit: Audit) -> OpenApiRouter {
         .routes(routes!(entries::list_entries))
         .routes(routes!(entries::find_entry))
         .routes(routes!(entries::export_entries))
+        .routes(routes!(calls::list_calls))
+        .routes(routes!(calls::prove_call))
+        .routes(routes!(calls::export_calls))
         .routes(routes!(signed::find_audit_status))
         .routes(routes!(signed::list_checkpoints, signed::make_checkpoint))
         .routes(routes!(signed::list_audit_keys))

@@ -1,5 +1,6 @@
 //! All SQL of the audit log.
 
+pub(crate) mod calls;
 pub(crate) mod chain;
 pub(crate) mod pages;
 pub(crate) mod search;

@@ -60,6 +60,8 @@ pub struct Verdict {
     pub erased: u64,
     /// Links that stand for many things kept elsewhere.
     pub batches: u64,
+    /// Recorded calls in them.
+    pub calls: u64,
     pub checkpoints: u64,
     pub anchors: u64,
     /// Nothing is wrong, and worth knowing.
@@ -136,11 +138,15 @@ pub async fn verify(db: &Db, secrets: &Secrets, anchors: Vec<Checkpoint>, worker
         running.spawn(range::work(Arc::clone(&plan), chain.clone()));
     }
     let mut told = HashMap::new();
+    let (mut anonymous, mut anonymised) = (None, None);
     while let Some(done) = running.join_next().await {
         let found = done.map_err(|err| DbError::unavailable(format!("a check ended early: {err}")))??;
         verdict.entries += found.entries;
         verdict.erased += found.erased;
         verdict.batches += found.batches;
+        verdict.calls += found.calls;
+        anonymous = anonymous.max(found.anonymous);
+        anonymised = anonymised.max(found.anonymised);
         verdict.checkpoints += found.checkpoints;
         verdict.broken.extend(found.broken);
         told.extend(found.keys_made);
@@ -152,6 +158,7 @@ pub async fn verify(db: &Db, secrets: &Secrets, anchors: Vec<Checkpoint>, worker
         }
     }
     check_told_keys(&told, &plan.keys, start, &mut verdict);
+    check_calls(db, anonymous, anonymised, through, &mut verdict).await?;
     verdict.broken.sort_by_key(|broken| broken.seq.unwrap_or(i64::MAX));
     verdict.broken.truncate(FINDINGS);
     Ok(verdict)
@@ -279,6 +286,29 @@ fn check_told_keys(told: &HashMap<String, i64>, keys: &HashMap<String, Hash>, st
             verdict.add(None, None, format!("no entry tells of the key {}: somebody put it in", short(kid)));
         }
     }
+}
+
+/// That only calls lost their addresses of which a link says so, and that there are none which no link tells of.
+async fn check_calls(
+    db: &Db,
+    anonymous: Option<(i64, i64)>,
+    anonymised: Option<i64>,
+    through: i64,
+    verdict: &mut Verdict,
+) -> Result<(), DbError> {
+    if let Some((last_at, seq)) = anonymous
+        && anonymised.is_none_or(|until| last_at >= until)
+        // Perhaps while we were looking.
+        && store::calls::anonymised_after(db, through).await?.is_none_or(|until| last_at >= until)
+    {
+        verdict.add(Some(seq), None, "tells of calls that lost their addresses and user agents, and no entry tells of that");
+    }
+    if verdict.broken.is_empty()
+        && let Some(id) = store::calls::find_orphan(db).await?
+    {
+        verdict.add(None, None, format!("no entry tells of the recorded calls {id}: somebody put them in"));
+    }
+    Ok(())
 }
 
 fn is_signed(checkpoint: &Checkpoint, keys: &HashMap<String, Hash>) -> bool {

@@ -10,6 +10,10 @@ use baluarte_db::{DbError, sea_orm::QueryResult};
 use super::{Broken, PAGE, Plan, SIGNED, is_signed};
 use crate::{
     actions::{KEY_MADE, PERSON_ERASED},
+    calls::{
+        actions::{CALLS_ANONYMISED, CALLS_RECORDED},
+        check::check,
+    },
     link::Hash,
     signed::{Checkpoint, Says},
     store::{
@@ -27,6 +31,12 @@ pub(super) struct Found {
     pub(super) entries: u64,
     pub(super) erased: u64,
     pub(super) batches: u64,
+    /// Recorded calls in batches.
+    pub(super) calls: u64,
+    /// The latest calls without addresses, and their link.
+    pub(super) anonymous: Option<(i64, i64)>,
+    /// Up to which time addresses were erased, as a link says.
+    pub(super) anonymised: Option<i64>,
     pub(super) checkpoints: u64,
     pub(super) broken: Option<Broken>,
     /// Keys that links tell of.
@@ -40,6 +50,9 @@ impl Found {
         self.entries += more.entries;
         self.erased += more.erased;
         self.batches += more.batches;
+        self.calls += more.calls;
+        self.anonymous = self.anonymous.max(more.anonymous);
+        self.anonymised = self.anonymised.max(more.anonymised);
         self.checkpoints += more.checkpoints;
         self.keys_made.extend(more.keys_made);
         self.last_hash = more.last_hash.or(self.last_hash);
@@ -104,7 +117,7 @@ impl Worker {
                 return Ok(false);
             }
             if expected >= first {
-                if self.wrong(&link, prev.as_ref()).await?.is_some() || self.contradicted(&link, checkpoints).is_some() {
+                if self.wrong_at_all(&link, prev.as_ref(), checkpoints).await?.is_some() {
                     return Ok(false);
                 }
                 self.note(&link);
@@ -139,8 +152,7 @@ impl Worker {
                     None => return Ok(broken(expected, None, "is missing")),
                 }
             }
-            let wrong = self.wrong(&link, prev.as_ref()).await?.or_else(|| self.contradicted(&link, &checkpoints));
-            if let Some(what) = wrong {
+            if let Some(what) = self.wrong_at_all(&link, prev.as_ref(), &checkpoints).await? {
                 return Ok(broken(seq, Some(link.link.id.to_owned()), what));
             }
             self.note(&link);
@@ -229,6 +241,30 @@ impl Worker {
         differing.map(|anchor| format!("has another hash than the anchor of {}: it or something before it was exchanged", anchor.at))
     }
 
+    async fn wrong_at_all(
+        &mut self,
+        it: &Stored<'_>,
+        prev: Option<&Hash>,
+        checkpoints: &HashMap<i64, Checkpoint>,
+    ) -> Result<Option<String>, DbError> {
+        let wrong = self.wrong(it, prev).await?.or_else(|| self.contradicted(it, checkpoints));
+        if wrong.is_none() && it.link.action == CALLS_RECORDED.name { self.wrong_calls(it).await } else { Ok(wrong) }
+    }
+
+    /// The calls that a link stands for.
+    async fn wrong_calls(&mut self, it: &Stored<'_>) -> Result<Option<String>, DbError> {
+        match check(&self.plan.db, it.link.resource_id, it.link.details).await? {
+            Ok(checked) => {
+                self.found.calls += checked.calls;
+                self.found.anonymous = self.found.anonymous.max(checked.erased.map(|last_at| (last_at, it.link.seq)));
+                Ok(None)
+            }
+            // They go before their link does.
+            Err(_) if self.pruned_since(it.link.seq, it.link.seq + 1).await?.is_some() => Ok(None),
+            Err(what) => Ok(Some(what)),
+        }
+    }
+
     fn note(&mut self, it: &Stored<'_>) {
         self.found.entries += 1;
         self.found.erased += u64::from(it.erased_by.is_some());
@@ -237,6 +273,10 @@ impl Worker {
             && let Some(kid) = it.link.resource_id
         {
             self.found.keys_made.insert(kid.to_owned(), it.link.seq);
+        }
+        if it.link.action == CALLS_ANONYMISED.name {
+            let until = it.link.resource_id.and_then(|until| until.parse().ok());
+            self.found.anonymised = self.found.anonymised.max(until);
         }
         if it.link.seq == self.plan.through {
             self.found.last_hash = Some(it.hash);

@@ -23,7 +23,7 @@ async fn fill(db: &Db, audit: &Audit, clock: &Clock, entries: u32) {
 }
 
 /// As somebody does who has the database and knows its triggers.
-async fn tamper(db: &Db, statements: &[&str]) {
+pub(crate) async fn tamper(db: &Db, statements: &[&str]) {
     let tx = db.begin().await.unwrap();
     match db.dialect() {
         Dialect::Postgres => {
@@ -47,7 +47,7 @@ async fn tamper(db: &Db, statements: &[&str]) {
     tx.commit().await.unwrap();
 }
 
-async fn check(db: &Db) -> Verdict {
+pub(crate) async fn check(db: &Db) -> Verdict {
     check_with(db, Vec::new()).await
 }
 
@@ -56,7 +56,7 @@ async fn check_with(db: &Db, anchors: Vec<Checkpoint>) -> Verdict {
 }
 
 /// The first thing that is wrong, in words.
-fn first(verdict: &Verdict) -> String {
+pub(crate) fn first(verdict: &Verdict) -> String {
     verdict.broken.first().map(ToString::to_string).unwrap_or_default()
 }
 

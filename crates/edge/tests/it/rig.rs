@@ -211,6 +211,7 @@ impl Door for Mirror {
                     route: Some("shop".into()),
                     user_id: None,
                     upstream: Some(Duration::from_millis(3)),
+                    ..AccessNote::default()
                 };
                 response
             }

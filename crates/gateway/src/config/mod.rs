@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 pub use validate::KnownNames;
 
+use crate::calls::Audited;
+
 /// `[gateway]`
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -126,6 +128,8 @@ pub struct RouteConfig {
     pub body_limit: Option<ByteSize>,
     /// Forward the client's own `Authorization` or session cookie of Baluarte, too. The upstream can then act as that user.
     pub forward_credentials: bool,
+    /// Which calls go into the audit log: `all`, `writes` (every method but GET, HEAD, OPTIONS and TRACE) or `none`. Refused ones, too.
+    pub audit: Audited,
 }
 
 impl Default for RouteConfig {
@@ -150,6 +154,7 @@ impl Default for RouteConfig {
             timeout: None,
             body_limit: None,
             forward_credentials: false,
+            audit: Audited::default(),
         }
     }
 }

@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use baluarte_audit::{Calls, CallsConfig};
 use baluarte_backplane::Backplane;
 use baluarte_component::Tasks;
 use baluarte_gateway::{Gateway, GatewayConfig, Parts};
@@ -149,6 +150,7 @@ pub(crate) async fn world_with(control: tokio::runtime::Handle, config: &str, ow
     let limits: LimitsConfig = toml::from_str("[tight]\nrate = \"2/h\"\n[mine]\nkey = \"user\"\nrate = \"3/h\"").unwrap();
     let parts = Parts {
         limits: Limits::new(&limits, Backplane::local(clock.clone()), &[7; 32]),
+        calls: Calls::new(&CallsConfig::default()),
         clock: clock.clone(),
         tasks: Tasks::new(control),
         public_url: Arc::from("https://id.example"),

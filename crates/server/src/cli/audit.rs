@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use baluarte_audit::{Audit, Checkpoint, Format, Verdict, verify};
+use baluarte_audit::{Audit, CallFilter, Checkpoint, Format, Verdict, verify};
 use baluarte_component::Tasks;
 use baluarte_db::Db;
 use baluarte_kernel::{Clock, Ctx};
@@ -23,6 +23,11 @@ pub(super) enum AuditCommand {
     Verify(Verify),
     /// Print entries in the order of the chain, as lines from which anybody can compute the hashes
     Export(Export),
+    /// Print one of the gateway's recorded calls with the proof that it is in the chain
+    Proof {
+        /// The call, as the list of calls names it: cal_….17
+        call: String,
+    },
     /// Make a signed checkpoint now and print it; keep it where nobody who can change the database reaches it
     Anchor {
         /// Append it to this file instead of printing it
@@ -52,6 +57,9 @@ pub(super) struct Export {
     /// Print keys, the last pruning and all checkpoints instead: what a check of the entries needs besides
     #[arg(long)]
     checkpoints: bool,
+    /// Print the gateway's recorded calls instead, as NDJSON
+    #[arg(long, conflicts_with_all = ["checkpoints", "from", "format"])]
+    calls: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -73,6 +81,7 @@ impl AuditCommand {
         match self {
             Self::Verify(command) => runtime.block_on(command.act(config, cores)),
             Self::Export(command) => runtime.block_on(command.act(&config)),
+            Self::Proof { call } => runtime.block_on(proof(&config, &call)),
             Self::Anchor { file } => runtime.block_on(anchor(&config, file.as_deref())),
         }
     }
@@ -102,7 +111,7 @@ impl Verify {
 }
 
 fn report(verdict: &Verdict, seconds: f64) -> String {
-    let Verdict { chain, entries, through, pruned_through, erased, batches, checkpoints, anchors, .. } = verdict;
+    let Verdict { chain, entries, through, pruned_through, erased, batches, calls, checkpoints, anchors, .. } = verdict;
     let mut text =
         format!("chain {chain}: {entries} entries up to {through}, {checkpoints} checkpoints, {anchors} anchors, in {seconds:.2} s\n");
     if *pruned_through > 0 {
@@ -113,6 +122,9 @@ fn report(verdict: &Verdict, seconds: f64) -> String {
         if *count > 0 {
             text.push_str(&format!("{count} {what}\n"));
         }
+    }
+    if *calls > 0 {
+        text.push_str(&format!("{calls} recorded calls, whose Merkle roots were computed again\n"));
     }
     for notice in &verdict.notices {
         text.push_str(&format!("note: {notice}\n"));
@@ -155,6 +167,13 @@ impl Export {
         let ctx = Ctx::operator(Clock::System);
         if self.checkpoints {
             write_signed(&audit, &ctx).await?;
+        } else if self.calls {
+            let mut export = audit.export_calls(&ctx, CallFilter::default()).await.map_err(|err| Failure::chain(err.into()))?;
+            while let Some(piece) = export.next().await.map_err(|err| Failure::chain(err.into()))? {
+                if !write(&piece)? {
+                    break;
+                }
+            }
         } else {
             let format = match self.format {
                 Lines::Ndjson => Format::Ndjson,
@@ -201,6 +220,15 @@ fn write(piece: &[u8]) -> Result<bool, Failure> {
         Err(err) if err.kind() == io::ErrorKind::BrokenPipe => Ok(false),
         Err(err) => Err(err.into()),
     }
+}
+
+async fn proof(config: &Config, call: &str) -> Result<(), Failure> {
+    let (audit, tasks, db) = open(config).await?;
+    let proof = audit.prove_call(&Ctx::operator(Clock::System), call).await.map_err(|err| Failure::chain(err.into()))?;
+    tasks.stop().await;
+    db.close().await;
+    let text = serde_json::to_string_pretty(&proof).map_err(|err| Failure::chain(err.into()))?;
+    print(&format!("{text}\n"))
 }
 
 async fn anchor(config: &Config, file: Option<&Path>) -> Result<(), Failure> {

@@ -113,7 +113,7 @@ async fn note(request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map(|path| Arc::from(path.as_str()));
     let mut response = next.run(request).await;
     let user_id = response.extensions_mut().remove::<Caller>().map(|Caller(user_id)| user_id);
-    response.extensions_mut().insert(AccessNote { surface: Surface::App, route, user_id, upstream: None });
+    response.extensions_mut().insert(AccessNote { surface: Surface::App, route, user_id, ..AccessNote::default() });
     response
 }
 

@@ -1,6 +1,7 @@
 //! The built binary, from outside: one file per topic.
 
 mod audit;
+mod calls;
 mod cluster;
 mod commands;
 mod config_findings;

@@ -80,7 +80,7 @@ async fn sighup_takes_the_log_level() {
 }
 
 /// The file that this replica was started with.
-fn config_file(app: &Baluarte) -> std::path::PathBuf {
+pub(crate) fn config_file(app: &Baluarte) -> std::path::PathBuf {
     let port = app.base_url.rsplit(':').next().unwrap_or_default();
     app.site().folder().join(format!("baluarte-{port}.toml"))
 }
