@@ -42,7 +42,7 @@ impl Status {
     }
 }
 
-/// Something that can happen, named `component.noun.verb`. Declared with [`actions!`](crate::actions), never made up on the way.
+/// Something that can happen, named `component.noun.verb`. Declared with [`actions!`](macro@crate::actions), never made up on the way.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Action {
     pub name: &'static str,
