@@ -1,12 +1,12 @@
-//! The recipes of `examples/forward-auth/`, as they are, with the real nginx and Caddy.
+//! The recipes of `examples/forward-auth/`, as they are, with the real nginx, Caddy and Traefik.
 
-use std::{fs, process::Command};
+use std::{fs, process::Command, time::Duration};
 
 use baluarte_testkit::{Baluarte, Client, Port, Program, Upstream};
 
 use crate::{
     bin,
-    outside::{PASSWORD, repository},
+    outside::{PASSWORD, python, repository},
 };
 
 /// The recipe with this test's addresses instead of its own.
@@ -87,5 +87,34 @@ async fn caddy_asks_before_it_lets_anybody_in() {
         })
     })
     .await;
+    lets_in_only_who_has_signed_in(&app, &front).await;
+}
+
+#[tokio::test]
+async fn traefik_asks_before_it_lets_anybody_in() {
+    let (_baluarte, app, front) = behind(|port, baluarte, app| {
+        Program::start_at(port, |port, folder| {
+            let site = recipe("traefik.yml", port, baluarte, app).replace("shop.example.com", "127.0.0.1");
+            fs::write(folder.join("routes.yml"), site).unwrap();
+            let whole = format!(
+                "global: {{ checkNewVersion: false, sendAnonymousUsage: false }}\nentryPoints: {{ web: {{ address: \"127.0.0.1:{port}\" }} }}\n\
+                 providers: {{ file: {{ filename: \"{}\", watch: false }} }}\n",
+                folder.join("routes.yml").display()
+            );
+            fs::write(folder.join("traefik.yml"), whole).unwrap();
+            let mut traefik = python("traefik");
+            traefik.arg(format!("--configFile={}", folder.join("traefik.yml").display())).current_dir(folder);
+            traefik
+        })
+    })
+    .await;
+    // Traefik listens before it has read its routes, and answers 404 until then.
+    tokio::time::timeout(Duration::from_secs(30), async {
+        while Client::new(&front.url()).get("/").await.status == 404 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+    .unwrap_or_else(|_| panic!("Traefik has read no routes\n{}", front.logs()));
     lets_in_only_who_has_signed_in(&app, &front).await;
 }
