@@ -31,15 +31,22 @@ impl fmt::Display for BadTimetable {
 }
 impl std::error::Error for BadTimetable {}
 
-/// Can that be a timetable? For whoever reads one from a configuration.
-pub fn check_timetable(cron: &str, time_zone: &str) -> Result<(), BadTimetable> {
-    Timetable::parse(cron, time_zone).map(drop)
+/// Can that be the expression of a timetable? For whoever reads one from a configuration.
+pub(crate) fn check_cron(cron: &str) -> Result<(), BadTimetable> {
+    Timetable::of(cron, TimeZone::UTC).map(drop)
+}
+
+/// Is there such a time zone?
+pub(crate) fn check_time_zone(name: &str) -> Result<TimeZone, BadTimetable> {
+    TimeZone::get(name).map_err(|_| BadTimetable(format!("expected a time zone such as \"UTC\" or \"America/Sao_Paulo\", found {name:?}")))
 }
 
 impl Timetable {
     pub(crate) fn parse(cron: &str, time_zone: &str) -> Result<Self, BadTimetable> {
-        let zone = TimeZone::get(time_zone)
-            .map_err(|_| BadTimetable(format!("expected a time zone such as \"UTC\" or \"America/Sao_Paulo\", found {time_zone:?}")))?;
+        Self::of(cron, check_time_zone(time_zone)?)
+    }
+
+    fn of(cron: &str, zone: TimeZone) -> Result<Self, BadTimetable> {
         let bad = |why: &dyn fmt::Display| {
             BadTimetable(format!(
                 "expected a timetable such as \"0 3 * * *\" (minute, hour, day, month, day of the week; with seconds in front if there are six), found {cron:?}: {why}"
@@ -56,19 +63,25 @@ impl Timetable {
 
     /// The first time after `after`.
     pub(crate) fn next(&self, after: Timestamp) -> Option<Timestamp> {
-        let after = jiff::Timestamp::from_microsecond(after.micros()).ok()?.to_zoned(self.zone.clone());
-        let next = self.cron.find_next_occurrence(&after, false).ok()?;
+        let next = self.cron.find_next_occurrence(&self.zoned(after)?, false).ok()?;
         Some(Timestamp::from_micros(next.timestamp().as_microsecond()))
     }
 
-    /// How many times there are from `first` to `now`, both included; at most a thousand.
-    pub(crate) fn count(&self, first: Timestamp, now: Timestamp) -> u32 {
-        let (mut at, mut count) = (Some(first), 0);
-        while let Some(time) = at.filter(|time| *time <= now && count < COUNTED) {
-            count += 1;
-            at = self.next(time);
+    /// How many times there are from `first` to `now`, both included, at most a thousand; and the last of them.
+    pub(crate) fn times(&self, first: Timestamp, now: Timestamp) -> (u32, Timestamp) {
+        let (mut last, mut count) = (first, 1);
+        while let Some(time) = self.next(last).filter(|time| *time <= now) {
+            if count == COUNTED {
+                let latest = self.zoned(now).and_then(|now| self.cron.find_previous_occurrence(&now, true).ok());
+                return (count, latest.map_or(time, |at| Timestamp::from_micros(at.timestamp().as_microsecond())));
+            }
+            (last, count) = (time, count + 1);
         }
-        count
+        (count, last)
+    }
+
+    fn zoned(&self, at: Timestamp) -> Option<jiff::Zoned> {
+        Some(jiff::Timestamp::from_microsecond(at.micros()).ok()?.to_zoned(self.zone.clone()))
     }
 }
 
@@ -118,7 +131,7 @@ mod tests {
             ("0 0 31 2 *", "UTC", "such as"),
             ("0 3 * * *", "Mars/Olympus", "expected a time zone"),
         ] {
-            let said = check_timetable(cron, zone).expect_err(cron).to_string();
+            let said = Timetable::parse(cron, zone).map(drop).expect_err(cron).to_string();
             assert!(said.contains(says), "{said}");
         }
     }
@@ -127,7 +140,8 @@ mod tests {
     fn missed_times_are_counted_up_to_a_bound() {
         let timetable = Timetable::parse("0 * * * *", "UTC").expect("it can be read");
         let at = |text: &str| text.parse::<Timestamp>().expect("a time");
-        assert_eq!(timetable.count(at("2026-01-01T00:00:00Z"), at("2026-01-01T02:59:00Z")), 3);
-        assert_eq!(timetable.count(at("2020-01-01T00:00:00Z"), at("2026-01-01T00:00:00Z")), COUNTED);
+        assert_eq!(timetable.times(at("2026-01-01T00:00:00Z"), at("2026-01-01T02:59:00Z")), (3, at("2026-01-01T02:00:00Z")));
+        assert_eq!(timetable.times(at("2026-01-01T00:00:00Z"), at("2026-01-01T00:00:00Z")), (1, at("2026-01-01T00:00:00Z")));
+        assert_eq!(timetable.times(at("2020-01-01T00:00:00Z"), at("2026-01-01T00:00:01Z")), (COUNTED, at("2026-01-01T00:00:00Z")));
     }
 }

@@ -34,13 +34,13 @@ use baluarte_kernel::{Clock, Ctx, Event, EventId, Published};
 use baluarte_secrets::Secrets;
 use bell::{Bell, Ring};
 pub use config::JobsConfig;
-pub use cron::{BadTimetable, check_timetable};
+pub use cron::BadTimetable;
 pub use error::JobsError;
 pub use http::PROBLEMS;
 pub use job::{Failure, Job, JobId, JobKind, Options, Policy, Priority, Run};
 pub use model::{AttemptError, CountView, Filter, JobDetail, JobView, ScheduleView, State, WorkerView};
 pub use registry::{Registry, Subscription};
-pub use schedule::Missed;
+pub use schedule::{Alongside, Missed, Recurring};
 pub use service::{BULK, Operator};
 use store::queue::{self, NewJob};
 pub use worker::Shift;
@@ -98,6 +98,7 @@ impl Jobs {
     /// [`DbError::Unavailable`] also when `jobs.max_queued` jobs wait already; [`DbError::Driver`] also for a payload longer than
     /// [`MAX_PAYLOAD`], or a key or tags that are too long.
     pub async fn enqueue<J: Job>(&self, ctx: &Ctx, tx: &Tx, job: &J, options: Options) -> Result<JobId, DbError> {
+        self.admit()?;
         let new = self.new_job(ctx, J::KIND, J::POLICY, &to_json(job)?, options)?;
         Ok(self.insert(ctx, tx, new).await?.0)
     }
@@ -107,6 +108,7 @@ impl Jobs {
         if options.unique_key.is_some() {
             return Err(DbError::Driver(Cause::new("jobs with a unique key are enqueued one by one")));
         }
+        self.admit()?;
         let new = |job| self.new_job(ctx, J::KIND, J::POLICY, &to_json(job)?, options.clone());
         let new = jobs.iter().map(new).collect::<Result<Vec<_>, _>>()?;
         let (ids, now) = (new.iter().map(|job| job.id).collect(), ctx.now());
@@ -122,6 +124,7 @@ impl Jobs {
         let published = Published::new(ctx, event);
         let name = published.event.name();
         for to in self.inner.subscriptions.iter().filter(|to| to.wants(name)) {
+            self.admit()?;
             let options = Options { tags: vec![name.to_owned()], ..Options::default() };
             let new = self.new_job(ctx, to.kind, to.policy, &to_json(&published)?, options)?;
             self.insert(ctx, tx, new).await?;
@@ -152,6 +155,15 @@ impl Jobs {
         tx.after_commit(move || inner.bell.ring(ring));
     }
 
+    /// Runs of schedules are let in anyway: there is one of each at most, and a worker that could not start them would not get
+    /// to what fills the queue.
+    fn admit(&self) -> Result<(), DbError> {
+        match self.inner.full.load(Ordering::Relaxed) {
+            true => Err(DbError::unavailable("the job queue is full")),
+            false => Ok(()),
+        }
+    }
+
     fn new_job(&self, ctx: &Ctx, kind: &'static str, policy: Policy, payload: &str, options: Options) -> Result<NewJob, DbError> {
         if payload.len() > MAX_PAYLOAD {
             let why = format!("the payload of a job {kind} has {} bytes, the most is {MAX_PAYLOAD}", payload.len());
@@ -160,9 +172,6 @@ impl Jobs {
         let tags = tag_text(&options.tags);
         if tags.len() > MAX_KEY || options.unique_key.as_ref().is_some_and(|key| key.len() > MAX_KEY) {
             return Err(DbError::Driver(Cause::new(format!("the unique key or the tags of a job {kind} are longer than {MAX_KEY} bytes"))));
-        }
-        if self.inner.full.load(Ordering::Relaxed) {
-            return Err(DbError::unavailable("the job queue is full"));
         }
         let now = ctx.now();
         let payload = if policy.sealed { self.inner.secrets.seal(&seal_context(kind), payload.as_bytes()) } else { payload.to_owned() };

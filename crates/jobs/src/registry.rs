@@ -7,7 +7,7 @@ use baluarte_kernel::{BoxFuture, Periodic};
 use crate::{
     cron::{BadTimetable, Timetable},
     job::{Failure, Job, Policy, Run},
-    schedule::{Missed, Schedule},
+    schedule::{Recurring, Schedule},
 };
 
 /// What a component's jobs are and how they run: handed to the server in `Component::jobs`.
@@ -52,8 +52,8 @@ impl Registry {
     /// A task with a timetable. Each run is a job of the task's name.
     ///
     /// # Panics
-    /// When its timetable cannot be read: it is written in the program. One from a configuration is looked at before, with
-    /// [`check_timetable`](crate::check_timetable).
+    /// When its timetable cannot be read: it is written in the program. One from a configuration belongs into
+    /// [`schedule`](Self::schedule).
     #[must_use]
     pub fn periodic(mut self, task: Periodic) -> Self {
         let policy = Policy::new().time_limit(task.time_limit).at_once(1).max_attempts(5);
@@ -67,28 +67,19 @@ impl Registry {
             Handler { policy, run: Arc::new(run), check: |payload| serde_json::from_str::<NoPayload>(payload).map(drop) },
         );
         let timetable = Timetable::parse(&task.cron, &task.time_zone).unwrap_or_else(|bad| panic!("{}: {bad}", task.name));
-        self.schedules.push(Schedule {
-            name: task.name.to_owned(),
-            cron: task.cron,
-            time_zone: task.time_zone,
-            timetable,
-            missed: Missed::RunOnce,
-            kind: task.name,
-            policy,
-            payload: "{}".into(),
-        });
+        let recurring = Recurring::new(task.name, task.cron, task.time_zone);
+        self.schedules.push(Schedule { recurring, timetable, kind: task.name, policy, payload: "{}".into() });
         self
     }
 
     /// A job with a timetable. Two runs never overlap.
     ///
     /// # Errors
-    /// When `cron` (five fields, or six with seconds first) or `time_zone` (of the IANA database) cannot be read.
-    pub fn schedule<J: Job>(mut self, name: String, cron: &str, time_zone: &str, missed: Missed, job: &J) -> Result<Self, BadTimetable> {
-        let timetable = Timetable::parse(cron, time_zone)?;
+    /// When `cron` or `time_zone` cannot be read.
+    pub fn schedule<J: Job>(mut self, recurring: Recurring, job: &J) -> Result<Self, BadTimetable> {
+        let timetable = Timetable::parse(&recurring.cron, &recurring.time_zone)?;
         let payload = serde_json::to_string(job).unwrap_or_default().into();
-        let (cron, time_zone) = (cron.to_owned(), time_zone.to_owned());
-        self.schedules.push(Schedule { name, cron, time_zone, timetable, missed, kind: J::KIND, policy: J::POLICY, payload });
+        self.schedules.push(Schedule { recurring, timetable, kind: J::KIND, policy: J::POLICY, payload });
         Ok(self)
     }
 

@@ -155,7 +155,8 @@ impl Operator {
     /// Starts a run now, besides those of the timetable. While one runs, that one is returned.
     pub async fn run_schedule(&self, ctx: &Ctx, name: &str) -> Result<JobId, JobsError> {
         ctx.require_admin()?;
-        let schedule = self.registry.schedules.iter().find(|schedule| schedule.name == name).ok_or(JobsError::ScheduleNotFound)?;
+        let schedule =
+            self.registry.schedules.iter().find(|schedule| schedule.recurring.name == name).ok_or(JobsError::ScheduleNotFound)?;
         let tx = self.jobs.inner.db.begin().await?;
         let (id, _) = schedule.enqueue(&self.jobs, ctx, &tx).await?;
         schedules::started(&tx, name, Some(id), "waiting").await?;

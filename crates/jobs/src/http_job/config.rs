@@ -11,6 +11,10 @@ use super::{
     MAX_BODY,
     request::{HttpRequest, Target},
 };
+use crate::{
+    Missed,
+    cron::{check_cron, check_time_zone},
+};
 
 /// `[jobs.endpoints.NAME]`: an app of yours that jobs and webhooks may call, be its address private or not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -55,6 +59,8 @@ pub struct HttpScheduleConfig {
     pub cron: String,
     /// A name of the IANA time zone database: `"America/Sao_Paulo"`.
     pub time_zone: String,
+    /// What happens to calls whose time came while no worker was there. They are counted and told in any case.
+    pub missed: MissedCalls,
     /// The address to call; or `endpoint` and `path`.
     pub url: String,
     /// The name of one of `[jobs.endpoints]`.
@@ -72,6 +78,26 @@ pub struct HttpScheduleConfig {
     pub max_attempts: Option<u32>,
 }
 
+/// In words of the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum MissedCalls {
+    /// One call makes up for all of them.
+    #[default]
+    RunOnce,
+    /// The next one is in time.
+    Skip,
+}
+
+impl From<MissedCalls> for Missed {
+    fn from(calls: MissedCalls) -> Self {
+        match calls {
+            MissedCalls::RunOnce => Self::RunOnce,
+            MissedCalls::Skip => Self::Skip,
+        }
+    }
+}
+
 /// Whatever TOML can say.
 #[derive(schemars::JsonSchema)]
 #[serde(untagged)]
@@ -87,6 +113,7 @@ impl Default for HttpScheduleConfig {
         Self {
             cron: String::new(),
             time_zone: "UTC".to_owned(),
+            missed: MissedCalls::default(),
             url: String::new(),
             endpoint: String::new(),
             path: String::new(),
@@ -110,8 +137,7 @@ impl HttpScheduleConfig {
     }
 }
 
-/// What is wrong with both sections. `upstreams`: the names that the gateway knows. The timetable itself is checked with
-/// those of other schedules.
+/// What is wrong with both sections. `upstreams`: the names that the gateway knows.
 pub fn validate(
     endpoints: &BTreeMap<String, EndpointConfig>,
     schedules: &BTreeMap<String, HttpScheduleConfig>,
@@ -125,6 +151,12 @@ pub fn validate(
     for (name, schedule) in schedules {
         let key = format!("jobs.schedules.{name}");
         check_name(name, &key, findings);
+        if let Err(bad) = check_cron(&schedule.cron) {
+            findings.add(format!("{key}.cron"), bad.to_string());
+        }
+        if let Err(bad) = check_time_zone(&schedule.time_zone) {
+            findings.add(format!("{key}.time_zone"), bad.to_string());
+        }
         if schedule.endpoint.is_empty() == schedule.url.is_empty() {
             findings.add(&key, "needs either url, or endpoint and path");
         } else if !schedule.endpoint.is_empty() && !endpoints.contains_key(&schedule.endpoint) {
@@ -228,9 +260,11 @@ mod tests {
                 "i": { "url": "http://x", "timeout": "1h", "concurrency": 0, "path": "hooks" },
             },
             "schedules": {
-                "j": {},
-                "k": { "endpoint": "nobody", "path": "/x" },
-                "l": { "url": "http://x/", "headers": { "Host": "y" } },
+                "j": { "cron": "0 3 * * *" },
+                "k": { "cron": "0 3 * * *", "endpoint": "nobody", "path": "/x" },
+                "l": { "cron": "0 3 * * *", "url": "http://x/", "headers": { "Host": "y" } },
+                "m": { "url": "http://x/" },
+                "n": { "url": "http://x/", "cron": "61 3 * * *", "time_zone": "Mars/Olympus" },
             },
         });
         assert_eq!(
@@ -249,6 +283,9 @@ mod tests {
                 "jobs.schedules.j",
                 "jobs.schedules.k.endpoint",
                 "jobs.schedules.l.headers.Host",
+                "jobs.schedules.m.cron",
+                "jobs.schedules.n.cron",
+                "jobs.schedules.n.time_zone",
             ]
         );
     }

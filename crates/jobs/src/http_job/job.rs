@@ -1,8 +1,7 @@
 //! The kinds of job that call an address.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use baluarte_kernel::{Periodic, WorkError};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -12,7 +11,7 @@ use super::{
     endpoints::NoDestination,
     request::{HttpRequest, shown},
 };
-use crate::{Failure, Job, Options, Policy, Registry, Run};
+use crate::{BadTimetable, Failure, Job, Policy, Recurring, Registry, Run};
 
 /// Longer than the longest call.
 const TIME_LIMIT: Duration = LONGEST_TIMEOUT.get().saturating_add(Duration::from_secs(30));
@@ -55,35 +54,27 @@ impl Job for CallScheduled {
 
 impl HttpJobs {
     /// What workers do for HTTP jobs, and the timetables of the configured ones.
-    pub fn registry(&self) -> Registry {
-        let registry = Registry::default().register::<CallHttp>(self.clone()).register::<CallScheduled>(self.clone());
-        self.inner.schedules.iter().fold(registry, |registry, (name, schedule)| {
-            let (http, of) = (self.clone(), name.clone());
-            // Once for each schedule of the configuration, which is read at the start only.
-            let task: &'static str = Box::leak(format!("jobs.schedules.{name}").into_boxed_str());
-            let task = Periodic::new(task, schedule.cron.clone(), move |ctx| {
-                let (http, of) = (http.clone(), of.clone());
-                async move { http.start_scheduled(&ctx, &of).await.map_err(WorkError::from) }
-            });
-            registry.periodic(task.in_time_zone(schedule.time_zone.clone()))
-        })
-    }
-
-    /// The timetable's own job only enqueues: the call has the attempts and pauses of an HTTP job. While one run waits for
-    /// its receiver there is no second one.
-    async fn start_scheduled(&self, ctx: &baluarte_kernel::Ctx, name: &str) -> Result<(), baluarte_db::DbError> {
-        let Some(schedule) = self.inner.schedules.get(name) else { return Ok(()) };
-        let request = schedule.request();
-        let tx = self.inner.db.begin().await?;
-        let options = Options {
-            unique_key: Some(name.to_owned()),
-            tags: vec![format!("schedule:{name}")],
-            max_attempts: schedule.max_attempts,
-            ..Options::default()
-        };
-        let id = self.inner.jobs.enqueue(ctx, &tx, &CallScheduled { schedule: name.to_owned() }, options).await?;
-        super::store::insert_http_job(&tx, id, None, &request.method, &self.shown_target(&request)).await?;
-        tx.commit().await
+    ///
+    /// # Errors
+    /// When a timetable cannot be read; [`validate`](super::validate) says which.
+    pub fn registry(&self) -> Result<Registry, BadTimetable> {
+        let mut registry = Registry::default().register::<CallHttp>(self.clone()).register::<CallScheduled>(self.clone());
+        for (name, schedule) in &self.inner.schedules {
+            let (method, target) = (schedule.method.clone(), self.shown_target(&schedule.request()));
+            let recurring = Recurring {
+                missed: schedule.missed.into(),
+                tags: vec![format!("schedule:{name}")],
+                max_attempts: schedule.max_attempts,
+                // Lists show it as they show what somebody asked for by hand.
+                alongside: Some(Arc::new(move |tx, id| {
+                    let (method, target) = (method.clone(), target.clone());
+                    Box::pin(async move { super::store::insert_http_job(tx, id, None, &method, &target).await })
+                })),
+                ..Recurring::new(format!("jobs.schedules.{name}"), &schedule.cron, &schedule.time_zone)
+            };
+            registry = registry.schedule(recurring, &CallScheduled { schedule: name.clone() })?;
+        }
+        Ok(registry)
     }
 
     async fn make(&self, run: &Run, request: &HttpRequest) -> Result<(), Failure> {

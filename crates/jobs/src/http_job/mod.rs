@@ -22,7 +22,7 @@ use baluarte_db::{Batch, Db, DbError};
 
 pub use actions::ACTIONS;
 pub use call::{Call, Courier, Outcome, Report, Verdict};
-pub use config::{EndpointConfig, HttpScheduleConfig, validate};
+pub use config::{EndpointConfig, HttpScheduleConfig, MissedCalls, validate};
 pub use endpoints::{Destination, Endpoints, NoDestination};
 pub use model::{CallMade, HttpJob, HttpJobError, NewHttpJob};
 pub use problems::PROBLEMS;

@@ -14,6 +14,7 @@ use crate::{job::JobId, model::ScheduleView};
 const KEEP: &str = "INSERT INTO schedules (name, kind, cron, time_zone, next_at, missed) VALUES ($1, $2, $3, $4, $5, 0)
     ON CONFLICT (name) DO UPDATE SET kind = $2, cron = $3, time_zone = $4,
         next_at = CASE WHEN schedules.cron = $3 AND schedules.time_zone = $4 THEN schedules.next_at ELSE $5 END
+        WHERE schedules.next_at < $6 OR (schedules.cron = $3 AND schedules.time_zone = $4)
     RETURNING next_at";
 
 /// A schedule as the program has it.
@@ -25,12 +26,12 @@ pub(crate) struct Named<'a> {
     pub(crate) time_zone: &'a str,
 }
 
-/// Returns when its next time is.
-pub(crate) async fn keep(tx: &Tx, schedule: Named<'_>, next_at: Timestamp) -> Result<Timestamp, DbError> {
+/// Writes it down and returns when its next time is. Nothing: under its name there is another timetable, whose next time is not
+/// before `deserted`: somebody else's, who is alive.
+pub(crate) async fn keep(tx: &Tx, schedule: Named<'_>, next_at: Timestamp, deserted: Timestamp) -> Result<Option<Timestamp>, DbError> {
     let Named { name, kind, cron, time_zone } = schedule;
-    let values = [name.into(), kind.into(), cron.into(), time_zone.into(), next_at.micros().into()];
-    let row = tx.query_one_raw(sql(tx, KEEP, values)).await?.ok_or(DbError::NotFound)?;
-    time(&row, "next_at")
+    let values = [name.into(), kind.into(), cron.into(), time_zone.into(), next_at.micros().into(), deserted.micros().into()];
+    tx.query_one_raw(sql(tx, KEEP, values)).await?.map(|row| time(&row, "next_at")).transpose()
 }
 
 /// Forgets those that the program does not have any more.

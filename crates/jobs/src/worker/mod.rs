@@ -59,6 +59,8 @@ struct Worker {
     held: HeldJobs,
     lanes: Lanes,
     agenda: Agenda,
+    /// What this program does not have any more is forgotten.
+    told_schedules: bool,
     tasks: TaskTracker,
     sender: mpsc::UnboundedSender<Report>,
     reports: mpsc::UnboundedReceiver<Report>,
@@ -88,6 +90,7 @@ impl Jobs {
             held: HeldJobs::default(),
             id: None,
             agenda: Agenda::default(),
+            told_schedules: false,
             tasks: TaskTracker::new(),
             sender,
             reports,
@@ -110,8 +113,9 @@ impl Jobs {
         }
     }
 
-    /// Starts the schedules that are due, as a worker does. For tests.
+    /// Starts the schedules that are due, as a worker does that has just begun. For tests.
     pub async fn start_schedules_for_tests(&self, registry: &Registry) -> Result<(), DbError> {
+        Agenda::forget_others(self, &registry.schedules).await?;
         Agenda::open(self, &registry.schedules).await?.start_due(self).await
     }
 
@@ -367,8 +371,14 @@ impl Worker {
     async fn sign_on(&mut self) -> Result<(), DbError> {
         let inner = &self.jobs.inner;
         let id = format!("wrk_{:032x}", rand::random::<u128>());
+        let schedules = &self.runner.registry.schedules;
+        if !self.told_schedules {
+            Agenda::forget_others(&self.jobs, schedules).await?;
+            self.told_schedules = true;
+        }
+        self.agenda = Agenda::open(&self.jobs, schedules).await?;
+        // Last: nobody is to miss a worker that did not get to the end of this.
         workers::register(&inner.db, &id, &self.shift.name, inner.config.concurrency, inner.clock.now()).await?;
-        self.agenda = Agenda::open(&self.jobs, &self.runner.registry.schedules).await?;
         self.id = Some(id);
         self.contact = Instant::now();
         self.beat_at = Instant::now() + inner.config.heartbeat.get() / BEATS;

@@ -54,6 +54,10 @@ fn caller(clock: &Clock, role: &str, scopes: Option<&[&str]>) -> Ctx {
 
 impl Site {
     async fn new(test: &TestDb, endpoints: Value, names: Names) -> Self {
+        Self::with_schedules(test, endpoints, json!({}), names).await
+    }
+
+    async fn with_schedules(test: &TestDb, endpoints: Value, schedules: Value, names: Names) -> Self {
         let db = test.open(&[MIGRATIONS, baluarte_audit::MIGRATIONS]).await;
         let secrets = Secrets::new(&Secret::new("k"), &Secret::new("s"));
         let clock = test.clock.clone();
@@ -61,9 +65,10 @@ impl Site {
         let endpoints = Endpoints::new(&serde_json::from_value(endpoints).unwrap(), &BTreeMap::new(), secrets.clone());
         let courier = Courier::with_names(names, false, 64, clock.clone(), Metrics::default()).unwrap();
         let audit = Audit::start(&AuditConfig::default(), baluarte_audit::Parts::new(&db, &secrets, &clock)).await.unwrap();
-        let http = HttpJobs::new(Parts { jobs: jobs.clone(), db: db.clone(), audit, endpoints, courier, schedules: BTreeMap::new() });
+        let schedules = serde_json::from_value(schedules).unwrap();
+        let http = HttpJobs::new(Parts { jobs: jobs.clone(), db: db.clone(), audit, endpoints, courier, schedules });
         let ctx = caller(&clock, "user", Some(&["jobs"]));
-        Self { registry: http.registry(), db, clock, jobs, http, ctx }
+        Self { registry: http.registry().unwrap(), db, clock, jobs, http, ctx }
     }
 
     /// The receiver is the endpoint `app`.
@@ -290,6 +295,37 @@ each_backend! {
             assert!(!text.contains("hunter2") && !text.contains("MfKQ9r8G"), "{table}: {text}");
         }
         assert_eq!(app.received()[0].header("authorization"), Some("Bearer hunter2-hunter2"));
+    }
+
+    async fn a_configured_schedule_calls_in_its_time_with_its_attempts_and_is_shown_as_a_job(test: TestDb) {
+        let app = Receiver::start().await;
+        let nightly = json!({ "cron": "0 9 * * *", "endpoint": "app", "path": "/hooks/nightly?full=1", "max_attempts": 2, "body": { "n": 1 },
+            "headers": { "X-Token": "hunter22" } });
+        let endpoints = json!({ "app": { "url": app.url(), "secrets": [SECRET] } });
+        let site = Site::with_schedules(&test, endpoints, json!({ "nightly": nightly }), Names::of_the_system()).await;
+        site.jobs.start_schedules_for_tests(&site.registry).await.unwrap();
+        assert!(site.jobs.run_due_for_tests(&site.registry).await.unwrap().is_empty(), "it is eight");
+        app.plan([Reply::Status(500), Reply::Status(500)]);
+        test.clock.advance(Duration::from_secs(3_600));
+        let mut ran = Vec::new();
+        for _ in 0..3 {
+            // A day has one run, however often somebody looks.
+            site.jobs.start_schedules_for_tests(&site.registry).await.unwrap();
+            ran.extend(site.jobs.run_due_for_tests(&site.registry).await.unwrap());
+            test.clock.advance(Duration::from_secs(60));
+        }
+        assert_eq!(ran, ["jobs.call_scheduled", "jobs.call_scheduled"]);
+        let sent = app.received();
+        assert_eq!((sent.len(), sent[0].target.as_str(), sent[0].header("x-token")), (2, "/hooks/nightly?full=1", Some("hunter22")));
+        let id: JobId = sent[0].header("webhook-id").unwrap().parse().unwrap();
+        let (job, calls) = site.http.find_http_job(&caller(&site.clock, "admin", None), id).await.unwrap();
+        assert_eq!((job.state.as_str(), job.attempts, job.max_attempts, job.method.as_str(), job.owner), ("dead", 2, 2, "POST", None));
+        assert_eq!((job.target, calls.len()), (format!("{}/hooks/nightly?…", app.url()), 2));
+        assert!(matches!(site.http.find_http_job(&site.ctx, id).await, Err(HttpJobError::NotFound)), "it is nobody's but the operator's");
+        test.clock.advance(Duration::from_secs(86_400));
+        site.jobs.start_schedules_for_tests(&site.registry).await.unwrap();
+        site.jobs.run_due_for_tests(&site.registry).await.unwrap();
+        assert_eq!(app.received().len(), 3, "a run that was given up keeps none away");
     }
 }
 

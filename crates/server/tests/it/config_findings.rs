@@ -224,3 +224,39 @@ fn the_schema_allows_what_a_later_version_brings() {
         assert_eq!(schema["properties"][section]["$ref"], "#/$defs/Reserved", "{section}");
     }
 }
+
+#[test]
+fn a_schedule_that_would_never_call_is_found_with_its_key() {
+    let config = r#"
+[jobs.endpoints.app]
+url = "http://127.0.0.1:9000"
+[jobs.schedules.nightly]
+cron = "0 25 * * *"
+time_zone = "America/San_Paulo"
+endpoint = "app"
+path = "/hooks/x"
+[jobs.schedules.leap]
+cron = "0 0 30 2 *"
+url = "https://example.com/"
+missed = "never"
+[jobs.schedules.fine]
+cron = "*/15 9-17 * * MON-FRI"
+time_zone = "America/Sao_Paulo"
+missed = "skip"
+endpoint = "app"
+path = "/hooks/x"
+"#;
+    let expected = [
+        "line 5: jobs.schedules.nightly.cron: expected a timetable such as \"0 3 * * *\" (minute, hour, day, month, day of the week; with seconds in front if there are six), found \"0 25 * * *\"",
+        "line 6: jobs.schedules.nightly.time_zone: expected a time zone such as \"UTC\" or \"America/Sao_Paulo\", found \"America/San_Paulo\"",
+    ];
+    let said = Scratch::new().file("baluarte.toml", &config.replace("missed = \"never\"\n", "")).run(&["check"]).expect(2);
+    let said = expected.into_iter().fold(said, |said, line| said.says(line));
+    said.says("line 10: jobs.schedules.leap.cron: expected a timetable").says("it never comes").never_says("jobs.schedules.fine");
+    Scratch::new()
+        .file("baluarte.toml", config)
+        .run(&["check"])
+        .expect(2)
+        .says("jobs.schedules.leap.missed: found \"never\"")
+        .says("run-once");
+}

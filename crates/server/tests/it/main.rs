@@ -10,6 +10,7 @@ mod examples;
 mod forward_auth;
 mod generated;
 mod health;
+mod jobs;
 mod messages;
 mod operations;
 mod outgoing;
