@@ -25,9 +25,10 @@ baluarte_audit::actions! {
     SIGNING_KEY_FORGOTTEN = "identity.signing_key.forgotten", Info, "A key that signed access tokens was forgotten: nothing it signed is still good.";
     FACTOR_ASKED = "identity.factor.asked", Info, "Somebody gave the right password and was asked for a second factor.";
     FACTOR_WRONG = "identity.factor.wrong", Notice, "Somebody who knows the password gave a wrong second factor.";
-    CODE_SENT = "identity.factor.code_sent", Info, "A code was sent to an account's address.";
+    CODE_SENT = "identity.factor.code_sent", Info, "A code was sent to an account's address or telephone.";
     FACTOR_BEGUN = "identity.factor.begun", Info, "Somebody began to set up a second factor.";
     FACTOR_ADDED = "identity.factor.added", Notice, "An account got a second factor; its other sessions ended.";
+    PHONE_CHANGED = "identity.factor.phone_changed", Warning, "An account's codes go to another telephone number; its other sessions ended.";
     FACTOR_REMOVED = "identity.factor.removed", Warning, "An account lost a second factor; its other sessions and trusted devices ended.";
     FACTORS_RESET = "identity.factor.reset", Alert, "The operator took away all second factors of an account; all its sessions ended.";
     RECOVERY_USED = "identity.recovery_code.used", Notice, "Somebody signed in with a recovery code.";

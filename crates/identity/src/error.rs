@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use baluarte_db::DbError;
 use baluarte_kernel::UserId;
+use baluarte_notify::SmsRefused;
 
 use crate::password::BadPassword;
 
@@ -56,6 +57,9 @@ pub enum IdentityError {
     /// Not set up for this account, or codes cannot be sent that way.
     #[error("that second factor is not available")]
     FactorUnavailable,
+    /// No telephone number in the international form, or text messages do not go there.
+    #[error("no text message is sent to that number: {0}")]
+    PhoneRefused(SmsRefused),
     #[error("that second factor is in force already")]
     FactorExists,
     #[error("no such second factor")]

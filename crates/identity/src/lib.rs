@@ -41,5 +41,6 @@ pub const MIGRATIONS: Migrations = Migrations {
         Migration::common("0001_accounts", include_str!("../migrations/0001_accounts.sql")),
         Migration::common("0002_registrations", include_str!("../migrations/0002_registrations.sql")),
         Migration::common("0003_factors", include_str!("../migrations/0003_factors.sql")),
+        Migration::common("0004_text_messages", include_str!("../migrations/0004_text_messages.sql")),
     ],
 };

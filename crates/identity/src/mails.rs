@@ -196,8 +196,9 @@ impl From<NotifyError> for IdentityError {
         match err {
             NotifyError::Storage(storage) => Self::Storage(storage),
             NotifyError::Forbidden(denied) => Self::Forbidden(denied),
-            // Mails are not refused when they are written.
-            NotifyError::NotFound | NotifyError::CannotResend(_) | NotifyError::Sms(_) => Self::Internal(err.to_string()),
+            NotifyError::Sms(refused) => Self::PhoneRefused(refused),
+            // Only of messages that were written before.
+            NotifyError::NotFound | NotifyError::CannotResend(_) => Self::Internal(err.to_string()),
         }
     }
 }

@@ -13,6 +13,7 @@ pub(crate) const REMEMBER_PLACE: Duration = Duration::from_secs(90 * 86_400);
 /// Mails that one address is sent in an hour, however often strangers ask for them.
 pub(crate) const MAILS_PER_HOUR: u32 = 5;
 pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
+pub(crate) const DAY: Duration = Duration::from_secs(86_400);
 
 /// Failed attempts that are counted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -32,6 +32,10 @@ texts! {
         reset_text_site: "Whoever runs {} removed all second steps from your account and signed it out everywhere. Set them up again the next time you sign in.", "Quien administra {} quitó todos los segundos pasos de tu cuenta y cerró todas sus sesiones. Configúralos de nuevo la próxima vez que inicies sesión.", "Quem administra {} removeu todas as segundas etapas da sua conta e encerrou todas as sessões. Configure-as de novo na próxima vez que entrar.";
         totp: "A code from an authenticator app", "Un código de una aplicación de autenticación", "Um código de um aplicativo autenticador";
         email: "A code by e-mail", "Un código por correo", "Um código por e-mail";
+        sms: "A code by text message", "Un código por SMS", "Um código por SMS";
+        phone_subject_site: "Text messages of {} go to another number", "Los SMS de {} van a otro número", "Os SMS de {} vão para outro número";
+        phone_heading: "Your codes go to another number", "Tus códigos van a otro número", "Os seus códigos vão para outro número";
+        phone_text_site_hint: "Codes for {} are now sent to {}. Other devices were signed out.", "Los códigos de {} se envían ahora a {}. Los demás dispositivos cerraron sesión.", "Os códigos de {} agora são enviados para {}. Os outros dispositivos foram desconectados.";
 
         recovery_subject_site: "A recovery code was used at {}", "Se usó un código de recuperación en {}", "Um código de recuperação foi usado em {}";
         recovery_heading: "A recovery code was used", "Se usó un código de recuperación", "Um código de recuperação foi usado";
@@ -82,6 +86,13 @@ impl FactorMails<'_> {
         let t = Words::of(to.locale);
         let text = fill(t.removed_text_what_site, &[what(t, kind), self.0.site()]);
         self.notice(to, ("identity.factor_removed", t.removed_subject_site, t.removed_heading), text, Some((from, now)), now)
+    }
+
+    /// `hint`: the new number, mostly hidden.
+    pub(crate) fn phone_changed(self, to: &User, hint: &str, from: Option<IpAddr>, now: Timestamp) -> Message {
+        let t = Words::of(to.locale);
+        let text = fill(t.phone_text_site_hint, &[self.0.site(), hint]);
+        self.notice(to, ("identity.phone_changed", t.phone_subject_site, t.phone_heading), text, Some((from, now)), now)
     }
 
     pub(crate) fn reset(self, to: &User, now: Timestamp) -> Message {
@@ -135,7 +146,9 @@ impl FactorMails<'_> {
         vec![
             self.code(to, code, true, now.plus(std::time::Duration::from_secs(600)), now),
             self.added(to, FactorKind::Totp, from, now),
+            self.added(to, FactorKind::Sms, from, now),
             self.removed(to, FactorKind::Totp, from, now),
+            self.phone_changed(to, "+351•••78", from, now),
             self.reset(to, now),
             self.recovery_used(to, 7, from, now),
             self.recovery_renewed(to, from, now),
@@ -148,5 +161,6 @@ fn what(t: &'static Words, kind: FactorKind) -> &'static str {
     match kind {
         FactorKind::Totp => t.totp,
         FactorKind::Email => t.email,
+        FactorKind::Sms => t.sms,
     }
 }

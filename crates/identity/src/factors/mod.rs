@@ -2,6 +2,7 @@
 
 mod code;
 mod mails;
+pub(crate) mod phone;
 mod qr;
 mod totp;
 
@@ -28,6 +29,10 @@ pub(crate) const ATTEMPT: Duration = Duration::from_secs(600);
 pub(crate) const RESEND: Duration = Duration::from_secs(30);
 /// Codes that one person is sent in an hour, over all attempts.
 pub(crate) const CODES_PER_HOUR: u32 = 15;
+/// Text messages that one person is sent in an hour and in a day, over all attempts and numbers: they cost money, and whoever
+/// pumps them has as many numbers as they like. What all people together may cost is the guard's affair (`notify.sms_guard`).
+pub(crate) const SMS_PER_HOUR: u32 = 5;
+pub(crate) const SMS_PER_DAY: u32 = 10;
 /// After signing in or proving a factor, factors may be changed without being asked again.
 pub(crate) const FRESH: Duration = Duration::from_secs(600);
 /// An enrolment that was begun may be finished for so long.
@@ -43,13 +48,24 @@ pub enum FactorKind {
     Totp,
     /// Codes by e-mail.
     Email,
+    /// Codes by text message.
+    Sms,
 }
 
 impl FactorKind {
+    /// The strongest first.
+    pub(crate) const ALL: [Self; 3] = [Self::Totp, Self::Sms, Self::Email];
+
+    /// Its codes are sent.
+    pub(crate) const fn is_sent(self) -> bool {
+        matches!(self, Self::Email | Self::Sms)
+    }
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Totp => "totp",
             Self::Email => "email",
+            Self::Sms => "sms",
         }
     }
 }
@@ -57,11 +73,7 @@ impl FactorKind {
 impl std::str::FromStr for FactorKind {
     type Err = ();
     fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
-            "totp" => Ok(Self::Totp),
-            "email" => Ok(Self::Email),
-            _ => Err(()),
-        }
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(())
     }
 }
 
@@ -71,15 +83,19 @@ impl std::str::FromStr for FactorKind {
 pub enum Method {
     Totp,
     Email,
+    Sms,
     /// A code on paper.
     Recovery,
 }
 
 impl Method {
+    pub(crate) const ALL: [Self; 4] = [Self::Totp, Self::Sms, Self::Email, Self::Recovery];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Totp => "totp",
             Self::Email => "email",
+            Self::Sms => "sms",
             Self::Recovery => "recovery",
         }
     }
@@ -89,6 +105,7 @@ impl Method {
         match self {
             Self::Totp => Some(FactorKind::Totp),
             Self::Email => Some(FactorKind::Email),
+            Self::Sms => Some(FactorKind::Sms),
             Self::Recovery => None,
         }
     }
@@ -99,6 +116,7 @@ impl From<FactorKind> for Method {
         match kind {
             FactorKind::Totp => Self::Totp,
             FactorKind::Email => Self::Email,
+            FactorKind::Sms => Self::Sms,
         }
     }
 }
@@ -133,6 +151,10 @@ pub struct Factors {
     pub recovery_codes: u32,
     /// Whether codes can be sent to the account's address.
     pub email_available: bool,
+    /// Whether text messages can be sent.
+    pub sms_available: bool,
+    /// Where codes by text message go, mostly hidden.
+    pub phone: Option<String>,
     /// Signed in or proven lately enough to change something without being asked again.
     pub fresh: bool,
 }
@@ -169,8 +191,10 @@ pub struct OpenStep {
     pub enrol: Vec<FactorKind>,
     /// Where codes by mail go, mostly hidden.
     pub address: String,
-    /// A code was sent.
-    pub sent: bool,
+    /// Where codes by text message go, or where the last one went; mostly hidden.
+    pub phone: Option<String>,
+    /// How the code that counts was sent.
+    pub sent: Option<FactorKind>,
     /// Until another one may be asked for.
     pub resend_in: Duration,
 }

@@ -44,6 +44,8 @@ pub(crate) fn routes(identity: Identity) -> OpenApiRouter {
         .routes(counted(NamedLimit::Mfa, routes!(mfa::totp::confirm_totp_factor)))
         .routes(counted(NamedLimit::Account, routes!(mfa::email::begin_email_factor, mfa::email::remove_email_factor)))
         .routes(counted(NamedLimit::Mfa, routes!(mfa::email::confirm_email_factor)))
+        .routes(counted(NamedLimit::Account, routes!(mfa::sms::begin_sms_factor, mfa::sms::remove_sms_factor)))
+        .routes(counted(NamedLimit::Mfa, routes!(mfa::sms::confirm_sms_factor)))
         .routes(counted(NamedLimit::Account, routes!(mfa::recovery::replace_recovery_codes)))
         .routes(routes!(mfa::trusted::list_trusted_devices))
         .routes(routes!(mfa::trusted::forget_trusted_device))

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use baluarte_db::DbError;
+use baluarte_notify::NotifyError;
 use baluarte_web::{
     Problem, ProblemDoc,
     problem::{INVALID_FIELDS, UNAVAILABLE},
@@ -170,6 +171,7 @@ impl From<IdentityError> for Problem {
             IdentityError::BadCode => Self::of(&BAD_CODE).field("/code", "is not right, too old, or used already"),
             IdentityError::CodeTooSoon { retry_after } => Self::of(&CODE_TOO_SOON).retry_after(retry_after),
             IdentityError::FactorUnavailable => Self::of(&FACTOR_UNAVAILABLE).field("/method", "is not available"),
+            IdentityError::PhoneRefused(why) => Self::from(NotifyError::Sms(why)).field("/phone", why.to_string()),
             IdentityError::FactorExists => Self::of(&FACTOR_EXISTS),
             IdentityError::FactorNotFound => Self::of(&FACTOR_NOT_FOUND),
             IdentityError::FactorRequired => Self::of(&FACTOR_REQUIRED),

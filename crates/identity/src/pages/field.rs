@@ -9,7 +9,7 @@ pub(super) struct Field<'a> {
     t: &'static Words,
     pub id: &'static str,
     pub name: &'static str,
-    /// `text`, `password`, or `email`: a text with the keyboard for addresses, because `username` suits only texts.
+    /// `text`, `tel`, `password`, or `email`: a text with the keyboard for addresses, because `username` suits only texts.
     pub kind: &'static str,
     pub autocomplete: &'static str,
     pub label: &'a str,
@@ -75,6 +75,11 @@ impl<'a> Field<'a> {
     /// A code that was sent or that an app shows: digits.
     pub(super) fn code(t: &'static Words, label: &'a str, hint: &'a str) -> Self {
         Self { id: "code", name: "code", kind: "code", autocomplete: "one-time-code", label, hint, max: 16, ..Self::email(t, "") }
+    }
+
+    /// A telephone number in the international form.
+    pub(super) fn phone(t: &'static Words, label: &'a str, hint: &'a str, value: &'a str) -> Self {
+        Self { id: "phone", name: "phone", kind: "tel", autocomplete: "tel", label, hint, max: 32, ..Self::email(t, value) }
     }
 
     /// A code on paper: letters and digits, which no browser remembers.

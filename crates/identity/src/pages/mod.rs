@@ -148,6 +148,7 @@ fn alert(t: &'static Words, err: &IdentityError) -> Option<(StatusCode, String)>
         | IdentityError::BadCode
         | IdentityError::CodeTooSoon { .. }
         | IdentityError::FactorUnavailable
+        | IdentityError::PhoneRefused(_)
         | IdentityError::FactorExists
         | IdentityError::FactorNotFound
         | IdentityError::FactorRequired

@@ -113,12 +113,17 @@ impl App {
     pub(crate) async fn with(test: TestDb, change: impl FnOnce(&mut IdentityConfig)) -> Self {
         let mut config = IdentityConfig::default();
         change(&mut config);
-        Self::build(Arc::new(test), config, generous(), None).await
+        Self::build(Arc::new(test), config, generous(), None, dev_outbox()).await
+    }
+
+    /// With other ways to send messages than the outbox of development.
+    pub(crate) async fn with_notify(test: TestDb, notify: NotifyConfig) -> Self {
+        Self::build(Arc::new(test), IdentityConfig::default(), generous(), None, notify).await
     }
 
     /// With the built-in limits, which the other tests do not want to run into.
     pub(crate) async fn with_built_in_limits(test: TestDb) -> Self {
-        Self::build(Arc::new(test), IdentityConfig::default(), LimitsConfig::default(), None).await
+        Self::build(Arc::new(test), IdentityConfig::default(), LimitsConfig::default(), None, dev_outbox()).await
     }
 
     /// Another process on the same database, that hears nothing of this one's hints.
@@ -130,22 +135,27 @@ impl App {
     pub(crate) async fn restarted(&self, change: impl FnOnce(&mut IdentityConfig)) -> Self {
         let mut config = self.config.clone();
         change(&mut config);
-        Self::build(self.test.clone(), config, generous(), None).await
+        Self::build(self.test.clone(), config, generous(), None, dev_outbox()).await
     }
 
     /// Another process on the same database and backplane.
     pub(crate) async fn neighbour(&self) -> Self {
-        Self::build(self.test.clone(), self.config.clone(), generous(), Some(self.kit.backplane.clone())).await
+        Self::build(self.test.clone(), self.config.clone(), generous(), Some(self.kit.backplane.clone()), dev_outbox()).await
     }
 
-    async fn build(test: Arc<TestDb>, config: IdentityConfig, limits: LimitsConfig, backplane: Option<Backplane>) -> Self {
+    async fn build(
+        test: Arc<TestDb>,
+        config: IdentityConfig,
+        limits: LimitsConfig,
+        backplane: Option<Backplane>,
+        notify: NotifyConfig,
+    ) -> Self {
         let clock = test.clock.clone();
         let db = test
             .open(&[baluarte_audit::MIGRATIONS, baluarte_jobs::MIGRATIONS, baluarte_identity::MIGRATIONS, baluarte_notify::MIGRATIONS])
             .await;
         let backplane = backplane.unwrap_or_else(|| Backplane::local(clock.clone()));
         let secrets = Secrets::new(&Secret::new("a secret key for tests, longer than 32 bytes"), &Secret::new("salt"));
-        let notify = NotifyConfig { dev_outbox: Some(true), ..NotifyConfig::default() };
         let audit = Audit::start(&AuditConfig::default(), baluarte_audit::Parts::new(&db, &secrets, &clock)).await.unwrap();
         let heard = [Subscription::of::<Hear>(&[])];
         let jobs = Jobs::new(&JobsConfig::default(), db.clone(), backplane.clone(), secrets.clone(), clock.clone(), heard);
@@ -369,6 +379,10 @@ impl App {
 pub(crate) fn token_in(text: &str) -> String {
     let (_, rest) = text.split_once("?token=").expect("a link");
     rest.split_whitespace().next().unwrap().to_owned()
+}
+
+fn dev_outbox() -> NotifyConfig {
+    NotifyConfig { dev_outbox: Some(true), ..NotifyConfig::default() }
 }
 
 /// Limits that no test runs into.

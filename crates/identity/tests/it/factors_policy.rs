@@ -159,7 +159,7 @@ each_backend! {
         let app = App::with(test, |config| { config.mfa.insert("admin".to_owned(), MfaPolicy::Required); }).await;
         app.account(EMAIL, "admin").await;
         let asked = ask(&app, &home()).await;
-        assert_eq!((asked.json["methods"].clone(), asked.json["enrol"].clone()), (json!([]), json!(["totp", "email"])));
+        assert_eq!((asked.json["methods"].clone(), asked.json["enrol"].clone()), (json!([]), json!(["totp", "sms", "email"])));
         let token = asked.text("/mfa_token");
         // Nothing to answer with yet, and nothing to guess.
         answer(&app, &home(), &token, "recovery", "0000-0000-0000").await.is(401, "identity.wrong_code");

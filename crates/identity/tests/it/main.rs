@@ -15,5 +15,6 @@ mod passwords;
 mod refresh;
 mod revocation;
 mod sign_in;
+mod sms;
 mod throttling;
 mod tokens;

@@ -122,6 +122,12 @@ impl Walk {
         let code = totp_rs::Builder::new().with_secret(secret).build().expect("long enough").generate(now).to_string();
         self.does(ana, "POST /api/v1/mfa/totp/confirm", "/api/v1/mfa/totp/confirm", Some(json!({ "code": code }))).await;
         self.does(ana, "DELETE /api/v1/mfa/totp", "/api/v1/mfa/totp", None).await;
+        let phone = json!({ "phone": "+351912345678" });
+        self.does(ana, "POST /api/v1/mfa/sms", "/api/v1/mfa/sms", Some(phone)).await;
+        let text = self.app.mail_to("+351912345678").await["text"].as_str().unwrap_or_default().to_owned();
+        let code = json!({ "code": text.rsplit('#').next() });
+        self.does(ana, "POST /api/v1/mfa/sms/confirm", "/api/v1/mfa/sms/confirm", Some(code)).await;
+        self.does(ana, "DELETE /api/v1/mfa/sms", "/api/v1/mfa/sms", None).await;
         self.does(ana, "DELETE /api/v1/mfa/email", "/api/v1/mfa/email", None).await;
 
         let staff = json!({ "email": "max@example.com", "name": "Max", "password": PASSWORD, "role": "staff" });

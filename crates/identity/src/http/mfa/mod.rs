@@ -3,6 +3,7 @@
 pub(super) mod email;
 pub(super) mod recovery;
 pub(super) mod sign_in;
+pub(super) mod sms;
 pub(super) mod totp;
 pub(super) mod trusted;
 
@@ -155,6 +156,10 @@ pub(super) struct FactorView {
     confirmed_at: Timestamp,
     #[schema(value_type = Option<String>, format = DateTime)]
     last_used_at: Option<Timestamp>,
+    /// `sms`: the number that codes go to, mostly hidden.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "+351•••78")]
+    phone: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -174,7 +179,12 @@ pub(super) async fn list_factors(State(identity): State<Identity>, Caller(ctx, _
     let factors = found
         .factors
         .iter()
-        .map(|factor| FactorView { kind: factor.kind, confirmed_at: factor.confirmed_at, last_used_at: factor.last_used_at })
+        .map(|factor| FactorView {
+            kind: factor.kind,
+            confirmed_at: factor.confirmed_at,
+            last_used_at: factor.last_used_at,
+            phone: found.phone.clone().filter(|_| factor.kind == FactorKind::Sms),
+        })
         .collect();
     Ok((NO_STORE, Json(FactorsView { policy: found.policy, factors, recovery_codes: found.recovery_codes })).into_response())
 }

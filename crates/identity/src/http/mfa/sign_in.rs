@@ -24,7 +24,7 @@ use crate::{
 pub(in crate::http) struct SendCode {
     #[schema(value_type = String)]
     mfa_token: Secret,
-    /// `email`.
+    /// `email` or `sms`.
     method: Method,
 }
 
@@ -38,7 +38,7 @@ pub(in crate::http) async fn send_code(
     Caller(ctx): Caller,
     Json(body): Json<SendCode>,
 ) -> Answer<StatusCode> {
-    identity.send_code(&ctx, &body.mfa_token, body.method).await?;
+    identity.send_code(&ctx, &body.mfa_token, body.method, None).await?;
     Ok(StatusCode::ACCEPTED)
 }
 
@@ -77,6 +77,10 @@ pub(in crate::http) struct Enrol {
     #[schema(value_type = String)]
     mfa_token: Secret,
     method: FactorKind,
+    /// With `sms`: the number in the international form.
+    #[serde(default)]
+    #[schema(example = "+351912345678")]
+    phone: Option<String>,
 }
 
 /// A code was sent.
@@ -96,7 +100,7 @@ pub(in crate::http) enum EnrolView {
 
 /// Set up the second factor that a role demands, before the first session begins
 ///
-/// `totp` answers with the secret for an authenticator app, `email` sends a code. The first code goes to `/api/v1/auth/mfa/verify`.
+/// `totp` answers with the secret for an authenticator app, `email` and `sms` send a code. The first code goes to `/api/v1/auth/mfa/verify`.
 #[utoipa::path(post, path = "/api/v1/auth/mfa/enrol", tag = "identity", request_body = Enrol, security(()),
     responses((status = 200, body = EnrolView), Problem))]
 pub(in crate::http) async fn enrol(State(identity): State<Identity>, Caller(ctx): Caller, Json(body): Json<Enrol>) -> Answer<Response> {
@@ -105,8 +109,8 @@ pub(in crate::http) async fn enrol(State(identity): State<Identity>, Caller(ctx)
             let enrolment = identity.enrol_in_step(&ctx, &body.mfa_token).await?;
             (NO_STORE, Json(TotpView::of(&enrolment))).into_response()
         }
-        FactorKind::Email => {
-            identity.send_code(&ctx, &body.mfa_token, Method::Email).await?;
+        FactorKind::Email | FactorKind::Sms => {
+            identity.send_code(&ctx, &body.mfa_token, Method::from(body.method), body.phone.as_deref()).await?;
             (NO_STORE, Json(SentView { confirmed: false })).into_response()
         }
     })

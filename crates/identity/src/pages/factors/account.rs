@@ -43,6 +43,10 @@ struct Way<'a> {
     used: Option<String>,
     action: &'static str,
     set_up_label: &'a str,
+    /// Setting it up begins with a form of its own, not at once.
+    by_form: bool,
+    /// What it is now; it can be changed there.
+    detail: Option<&'a str>,
     remove_label: &'a str,
     /// It can be set up.
     offered: bool,
@@ -86,12 +90,13 @@ pub(super) struct Change {
     kind: String,
     /// The page asks for it only where it is needed; empty means not asked.
     password: Secret,
-    code: Secret,
+    pub(super) code: Secret,
+    pub(super) phone: String,
     id: String,
 }
 
 impl Change {
-    fn shown(&self) -> Reauthentication {
+    pub(super) fn shown(&self) -> Reauthentication {
         Reauthentication { password: Some(self.password.clone()), code: None }
     }
 }
@@ -146,6 +151,7 @@ pub(super) fn factors_page(
         let factor: Option<&Factor> = found.factors.iter().find(|factor| factor.kind == kind);
         let (title, lead, set_up_label, remove_label, action) = match kind {
             FactorKind::Totp => (t.totp, t.totp_lead, t.set_up_totp, t.remove_totp, "/auth/account/factors/totp"),
+            FactorKind::Sms => (t.sms, t.sms_lead, t.set_up_sms, t.remove_sms, "/auth/account/factors/sms"),
             FactorKind::Email => (t.email, t.email_lead, t.set_up_email, t.remove_email, "/auth/account/factors/email"),
         };
         Way {
@@ -157,7 +163,14 @@ pub(super) fn factors_page(
             action,
             set_up_label,
             remove_label,
-            offered: !off && (kind != FactorKind::Email || found.email_available),
+            by_form: kind == FactorKind::Sms,
+            detail: found.phone.as_deref().filter(|_| kind == FactorKind::Sms),
+            offered: !off
+                && match kind {
+                    FactorKind::Totp => true,
+                    FactorKind::Email => found.email_available,
+                    FactorKind::Sms => found.sms_available,
+                },
         }
     };
     let trusted = trusted.iter().map(|device| {
@@ -177,7 +190,8 @@ pub(super) fn factors_page(
         alert,
         required: found.policy == MfaPolicy::Required,
         off,
-        ways: vec![way(FactorKind::Totp), way(FactorKind::Email)],
+        // What nobody can set up here is not shown either.
+        ways: FactorKind::ALL.into_iter().map(way).filter(|way| way.offered || way.since.is_some() || way.kind == "totp").collect(),
         any: !found.factors.is_empty(),
         recovery: fill(t.recovery_left, &[&found.recovery_codes.to_string()]),
         few: found.recovery_codes < 3,
@@ -368,7 +382,11 @@ fn set_up<'a>(visit: &Visit, action: &'a str) -> Question<'a> {
 
 fn removal<'a>(visit: &Visit, kind: &'a str) -> Question<'a> {
     let t = FactorWords::of(visit.locale);
-    let title = if kind == FactorKind::Email.as_str() { t.remove_email } else { t.remove_totp };
+    let title = match kind.parse() {
+        Ok(FactorKind::Email) => t.remove_email,
+        Ok(FactorKind::Sms) => t.remove_sms,
+        Ok(FactorKind::Totp) | Err(()) => t.remove_totp,
+    };
     Question { title, lead: t.remove_lead, action: "/auth/account/factors/remove", kind, button: title, danger: true }
 }
 
@@ -407,13 +425,13 @@ fn again(ctx: &Ctx, visit: &Visit, status: StatusCode, question: Question<'_>, a
     Page::gate(visit, &told).back_to(FACTORS).respond(status, &content)
 }
 
-fn sheet(ctx: &Ctx, visit: &Visit, codes: &[Secret], void: bool) -> Response {
+pub(super) fn sheet(ctx: &Ctx, visit: &Visit, codes: &[Secret], void: bool) -> Response {
     let account = ctx.user().map(|principal| principal.email.clone()).unwrap_or_default();
     codes_page(visit, &account, codes, void, &format!("{FACTORS}?done=added"), &readable(&ctx.now().to_string()))
 }
 
 /// Whoever has no session any more signs in and comes back.
-fn otherwise(err: IdentityError) -> Result<Response, Problem> {
+pub(super) fn otherwise(err: IdentityError) -> Result<Response, Problem> {
     match err {
         IdentityError::Forbidden(Forbidden::NotSignedIn) => Ok(sign_in_first(FACTORS)),
         err => Err(refuse(err)),

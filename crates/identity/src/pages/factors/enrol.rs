@@ -7,6 +7,7 @@ use http::{HeaderMap, StatusCode, header};
 
 use super::{
     CodePage, ENROL, FactorWords, Look, alert, codes_page, method_name,
+    phone::{Wrong, number_words, phone_page},
     step::{Arrival, CodeForm, over, parse, token},
     totp_page,
 };
@@ -30,6 +31,9 @@ struct ChoosePage<'a> {
     alert: &'a str,
     totp: bool,
     email: bool,
+    sms: bool,
+    /// Where a number is typed.
+    number: String,
     return_to: &'a str,
 }
 
@@ -61,7 +65,7 @@ pub(super) async fn choose(
 ) -> Result<Response, Problem> {
     let mfa_token = token(&identity, &headers);
     let begun = match parse(&form.method) {
-        Some(Method::Email) => identity.send_code(&ctx, &mfa_token, Method::Email).await,
+        Some(method @ (Method::Email | Method::Sms)) => identity.send_code(&ctx, &mfa_token, method, Some(&form.phone)).await,
         _ => identity.enrol_in_step(&ctx, &mfa_token).await.map(drop),
     };
     match begun {
@@ -71,6 +75,10 @@ pub(super) async fn choose(
             Ok(see_other(&format!("{ENROL}?method={}{query}", method_name(method))))
         }
         Err(IdentityError::SecondStepOver) => Ok(over(&identity, &form.return_to)),
+        Err(err) if number_words(FactorWords::of(visit.locale), &err).is_some() => {
+            let error = number_words(FactorWords::of(visit.locale), &err).unwrap_or_default();
+            Ok(ask_number(&visit, StatusCode::UNPROCESSABLE_ENTITY, &form, Wrong { phone: error, ..Wrong::default() }))
+        }
         Err(err) => {
             let Some((status, words)) = alert(&visit, &err) else { return Err(refuse(err)) };
             let open = identity.find_second_step(&ctx, &mfa_token).await.map_err(refuse)?;
@@ -90,7 +98,7 @@ pub(super) async fn confirm(
     let t = FactorWords::of(visit.locale);
     let mfa_token = token(&identity, &headers);
     let method = parse(&form.method).unwrap_or(Method::Totp);
-    let arrival = Arrival { method: method_name(method).to_owned(), return_to: form.return_to.clone() };
+    let arrival = Arrival { method: method_name(method).to_owned(), return_to: form.return_to.clone(), ..Arrival::default() };
     let (status, words, error) = if form.code.is_empty() {
         (StatusCode::UNPROCESSABLE_ENTITY, String::new(), t.code_missing)
     } else {
@@ -149,7 +157,14 @@ async fn render(
                 return Ok(totp_page(visit, status, &enrolment, "/auth/login/enrol/confirm", hidden, back, look));
             }
         }
-        Some(Method::Email) if open.sent => {
+        Some(Method::Sms) if open.sent == Some(FactorKind::Sms) && arrival.number.is_empty() => {
+            let lead = fill(t.confirm_phone_lead, &[open.phone.as_deref().unwrap_or_default()]);
+            return Ok(code_page(visit, status, t.confirm_phone, &lead, "/auth/login/enrol/confirm", hidden, back, look));
+        }
+        Some(Method::Sms) if open.enrol.contains(&FactorKind::Sms) => {
+            return Ok(ask_number(visit, status, arrival, Wrong { alert: look.alert, ..Wrong::default() }));
+        }
+        Some(Method::Email) if open.sent == Some(FactorKind::Email) => {
             let lead = fill(t.confirm_email_lead, &[&open.address]);
             return Ok(code_page(visit, status, t.confirm_email, &lead, "/auth/login/enrol/confirm", hidden, back, look));
         }
@@ -158,9 +173,19 @@ async fn render(
     Ok(choose_page(visit, status, &open.enrol, return_to, look.alert))
 }
 
+fn ask_number(visit: &Visit, status: StatusCode, arrival: &Arrival, wrong: Wrong<'_>) -> Response {
+    let return_to = ReturnTo::parse(&arrival.return_to);
+    let hidden = vec![("method", "sms"), ("return_to", return_to.as_ref().map_or("", ReturnTo::as_str))];
+    let back = format!("{ENROL}{}", return_query(&arrival.return_to));
+    phone_page(visit, status, (ENROL, &back), hidden, &arrival.phone, wrong)
+}
+
 pub(super) fn choose_page(visit: &Visit, status: StatusCode, enrol: &[FactorKind], return_to: &str, alert: &str) -> Response {
     let t = FactorWords::of(visit.locale);
-    let content = ChoosePage { t, alert, totp: enrol.contains(&FactorKind::Totp), email: enrol.contains(&FactorKind::Email), return_to };
+    let has = |kind| enrol.contains(&kind);
+    let number = format!("{ENROL}?method=sms&number=new{}", return_query(return_to).replacen('?', "&", 1));
+    let (totp, email, sms) = (has(FactorKind::Totp), has(FactorKind::Email), has(FactorKind::Sms));
+    let content = ChoosePage { t, alert, totp, email, sms, number, return_to };
     let title = if status.is_success() { t.enrol.to_owned() } else { error_title(Words::of(visit.locale), t.enrol) };
     Page::gate(visit, &title).back_to(ENROL).respond(status, &content)
 }

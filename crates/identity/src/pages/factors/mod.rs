@@ -2,6 +2,7 @@
 
 mod account;
 mod enrol;
+mod phone;
 #[cfg(test)]
 pub(super) mod samples;
 pub(super) mod step;
@@ -42,6 +43,8 @@ pub(super) fn routes(identity: &Identity) -> Router {
         .route("/auth/account/factors/totp/confirm", counted(mfa, post(account::confirm_totp)))
         .route("/auth/account/factors/email", get(account::show_email).merge(counted(account, post(account::begin_email))))
         .route("/auth/account/factors/email/confirm", counted(mfa, post(account::confirm_email)))
+        .route("/auth/account/factors/sms", get(phone::show).merge(counted(account, post(phone::begin))))
+        .route("/auth/account/factors/sms/confirm", get(phone::show_code).merge(counted(mfa, post(phone::confirm))))
         .route("/auth/account/factors/remove", get(account::show_remove).merge(counted(account, post(account::remove))))
         .route("/auth/account/factors/recovery", get(account::show_replace).merge(counted(account, post(account::replace))))
         .route("/auth/account/factors/trusted/forget", post(account::forget))

@@ -6,7 +6,7 @@ use axum::response::Response;
 use baluarte_kernel::{Locale, Secret};
 use http::StatusCode;
 
-use super::{FactorWords, Look, account, codes_page, enrol, step, totp_page};
+use super::{FactorWords, Look, account, codes_page, enrol, phone, step, totp_page};
 use crate::{
     Factor, FactorKind, Factors, Method, MfaPolicy, OpenStep, TotpEnrolment, TrustedDevice, TrustedDeviceId,
     pages::tests::{CHROME, NOW, signed_in, visit},
@@ -15,13 +15,14 @@ use crate::{
 pub(in crate::pages) fn step(locale: Locale, method: &str, sent: bool) -> Response {
     let t = FactorWords::of(locale);
     let open = OpenStep {
-        methods: vec![Method::Totp, Method::Email, Method::Recovery],
+        methods: vec![Method::Totp, Method::Sms, Method::Email, Method::Recovery],
         enrol: Vec::new(),
         address: "z•••@example.com".to_owned(),
-        sent,
+        phone: Some("+351•••78".to_owned()),
+        sent: method.parse().ok().filter(|_| sent),
         resend_in: Duration::from_secs(if sent { 28 } else { 0 }),
     };
-    let arrival = step::Arrival { method: method.to_owned(), return_to: "/shop/cart".to_owned() };
+    let arrival = step::Arrival { method: method.to_owned(), return_to: "/shop/cart".to_owned(), ..step::Arrival::default() };
     let wrong = method == "recovery";
     let look = Look { alert: "", error: if wrong { t.wrong_code } else { "" } };
     let status = if wrong { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
@@ -29,7 +30,18 @@ pub(in crate::pages) fn step(locale: Locale, method: &str, sent: bool) -> Respon
 }
 
 pub(in crate::pages) fn choose(locale: Locale) -> Response {
-    enrol::choose_page(&visit(locale, "/auth/login/enrol"), StatusCode::OK, &[FactorKind::Totp, FactorKind::Email], "", "")
+    enrol::choose_page(&visit(locale, "/auth/login/enrol"), StatusCode::OK, &FactorKind::ALL, "", "")
+}
+
+pub(in crate::pages) fn phone(locale: Locale, status: StatusCode) -> Response {
+    let t = FactorWords::of(locale);
+    let wrong = phone::Wrong {
+        phone: if status.is_success() { "" } else { t.phone_bad },
+        password: (!status.is_success()).then_some(""),
+        ..phone::Wrong::default()
+    };
+    let here = visit(locale, "/auth/account/factors/sms");
+    phone::phone_page(&here, status, ("/auth/account/factors/sms", "/auth/account/factors"), Vec::new(), "912 345 678", wrong)
 }
 
 pub(in crate::pages) fn totp(locale: Locale) -> Response {
@@ -47,11 +59,14 @@ pub(in crate::pages) fn codes(locale: Locale) -> Response {
 }
 
 fn factors(factors: Vec<Factor>, left: u32) -> Factors {
-    Factors { policy: MfaPolicy::Optional, factors, recovery_codes: left, email_available: true, fresh: true }
+    let phone = factors.iter().any(|factor| factor.kind == FactorKind::Sms).then(|| "+351•••78".to_owned());
+    let policy = MfaPolicy::Optional;
+    Factors { policy, factors, recovery_codes: left, email_available: true, sms_available: true, phone, fresh: true }
 }
 
 pub(in crate::pages) fn overview(locale: Locale) -> Response {
-    let found = factors(vec![Factor { kind: FactorKind::Totp, confirmed_at: NOW, last_used_at: Some(NOW) }], 2);
+    let on = |kind| Factor { kind, confirmed_at: NOW, last_used_at: Some(NOW) };
+    let found = factors(vec![on(FactorKind::Totp), on(FactorKind::Sms)], 2);
     let device = TrustedDevice {
         id: TrustedDeviceId::generate(),
         user_agent: Some(CHROME.to_owned()),

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::{ENROL, FactorWords, Look, STEP, alert, lifetime, method_name};
 use crate::{
-    Answer, Identity, IdentityError, Method, OpenStep, SecondStep,
+    Answer, FactorKind, Identity, IdentityError, Method, OpenStep, SecondStep,
     http::limits::count_answer,
     pages::{
         LOGIN, Words, error_title,
@@ -45,6 +45,9 @@ struct StepPage<'a> {
 pub(super) struct Arrival {
     pub(super) method: String,
     pub(super) return_to: String,
+    /// A number to be; with `number` not empty the page asks for another one.
+    pub(super) phone: String,
+    pub(super) number: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -58,8 +61,9 @@ pub(super) struct CodeForm {
 
 /// After the right password: to the question, or to setting up what will be asked for.
 pub(in crate::pages) async fn begin(identity: &Identity, ctx: &Ctx, step: &SecondStep, return_to: &str) -> Response {
-    if step.methods.first() == Some(&Method::Email)
-        && let Err(err) = identity.send_code(ctx, &step.mfa_token, Method::Email).await
+    // What is asked for first is sent at once.
+    if let Some(method) = step.methods.first().filter(|method| method.kind().is_some_and(FactorKind::is_sent))
+        && let Err(err) = identity.send_code(ctx, &step.mfa_token, *method, None).await
     {
         // The page has a button for it.
         tracing::info!(target: "identity", error = %err, "no code was sent yet");
@@ -108,7 +112,7 @@ pub(super) async fn submit(
 ) -> Result<Response, Problem> {
     let t = FactorWords::of(visit.locale);
     let mfa_token = token(&identity, &headers);
-    let arrival = Arrival { method: form.method.clone(), return_to: form.return_to.clone() };
+    let arrival = Arrival { method: form.method.clone(), return_to: form.return_to.clone(), ..Arrival::default() };
     let (status, words, error) = if form.code.is_empty() {
         (StatusCode::UNPROCESSABLE_ENTITY, String::new(), t.code_missing)
     } else {
@@ -152,8 +156,9 @@ pub(super) async fn send(
     Form(form): Form<Arrival>,
 ) -> Result<Response, Problem> {
     let mfa_token = token(&identity, &headers);
-    let arrival = Arrival { method: method_name(Method::Email).to_owned(), return_to: form.return_to };
-    match identity.send_code(&ctx, &mfa_token, Method::Email).await {
+    let method = parse(&form.method).filter(|method| *method == Method::Sms).unwrap_or(Method::Email);
+    let arrival = Arrival { method: method_name(method).to_owned(), return_to: form.return_to, ..Arrival::default() };
+    match identity.send_code(&ctx, &mfa_token, method, None).await {
         Ok(()) => {
             let query = return_query(&arrival.return_to).replacen('?', "&", 1);
             Ok(see_other(&format!("{STEP}?method={}{query}", arrival.method)))
@@ -168,7 +173,7 @@ pub(super) async fn send(
 }
 
 pub(super) fn parse(method: &str) -> Option<Method> {
-    [Method::Totp, Method::Email, Method::Recovery].into_iter().find(|known| known.as_str() == method)
+    Method::ALL.into_iter().find(|known| known.as_str() == method)
 }
 
 fn render(identity: &Identity, visit: &Visit, status: StatusCode, open: &OpenStep, arrival: &Arrival, look: Look<'_>) -> Response {
@@ -186,18 +191,23 @@ pub(super) fn step_page(
     let (t, shared) = (FactorWords::of(visit.locale), Words::of(visit.locale));
     let asked = parse(&arrival.method).filter(|method| open.methods.contains(method));
     let method = asked.or_else(|| open.methods.first().copied());
-    let by_mail = method == Some(Method::Email);
+    // How codes of this method are sent, and whether the one that counts was.
+    let sends = method.and_then(Method::kind).filter(|kind| kind.is_sent());
+    let sent = sends.is_some() && open.sent == sends;
+    let phone = open.phone.as_deref().unwrap_or_default();
     let lead = match method {
         Some(Method::Totp) => fill(t.step_totp, &[&visit.site.brand]),
-        Some(Method::Email) if open.sent => fill(t.step_email_sent, &[&open.address]),
+        Some(Method::Email) if sent => fill(t.step_email_sent, &[&open.address]),
+        Some(Method::Sms) if sent => fill(t.step_email_sent, &[phone]),
+        Some(Method::Sms) => fill(t.step_email, &[phone]),
         Some(Method::Email) => fill(t.step_email, &[&open.address]),
         Some(Method::Recovery) => t.step_recovery.to_owned(),
         None => t.step_none.to_owned(),
     };
     let mut code = match method {
         Some(Method::Recovery) => Some(Field::recovery_code(shared, t.recovery_code, t.recovery_hint)),
-        Some(Method::Email) if !open.sent => None,
-        Some(Method::Totp | Method::Email) => Some(Field::code(shared, t.code, t.code_hint)),
+        Some(Method::Email | Method::Sms) if !sent => None,
+        Some(Method::Totp | Method::Email | Method::Sms) => Some(Field::code(shared, t.code, t.code_hint)),
         None => None,
     }
     .map(|field| field.wrong(look.error).focused());
@@ -209,6 +219,7 @@ pub(super) fn step_page(
         let label = match other {
             Method::Totp => t.use_totp,
             Method::Email => t.use_email,
+            Method::Sms => t.use_sms,
             Method::Recovery => t.use_recovery,
         };
         (format!("{STEP}?method={}{}", other.as_str(), return_query(&arrival.return_to).replacen('?', "&", 1)), label)
@@ -220,8 +231,8 @@ pub(super) fn step_page(
         alert: look.alert,
         method: method.map_or("", method_name),
         code,
-        send: by_mail,
-        sent: open.sent,
+        send: sends.is_some(),
+        sent,
         wait,
         resend_in: fill(t.resend_in, &[&wait.to_string()]),
         trust: fill(t.trust_days, &[&lifetime(t, trusted_for)]),

@@ -24,6 +24,7 @@ baluarte_web::texts! {
         resend_now: "Nothing arrived? Another code voids the earlier one.", "¿No llegó nada? Otro código anula el anterior.", "Não chegou nada? Outro código anula o anterior.";
         other_ways: "Other ways", "Otras formas", "Outras formas";
         use_totp: "Use the authenticator app", "Usar la aplicación de autenticación", "Usar o aplicativo autenticador";
+        use_sms: "Send a code by text message", "Enviar un código por SMS", "Enviar um código por SMS";
         use_email: "Send a code by e-mail", "Enviar un código por correo", "Enviar um código por e-mail";
         use_recovery: "Use a recovery code", "Usar un código de recuperación", "Usar um código de recuperação";
         start_over: "Start over", "Empezar de nuevo", "Começar de novo";
@@ -35,6 +36,20 @@ baluarte_web::texts! {
         enrol_lead: "Your account needs a second step besides the password. Choose one; it takes a minute.", "Tu cuenta necesita un segundo paso además de la contraseña. Elige uno; toma un minuto.", "A sua conta precisa de uma segunda etapa além da senha. Escolha uma; leva um minuto.";
         totp: "Authenticator app", "Aplicación de autenticación", "Aplicativo autenticador";
         totp_lead: "An app on your phone shows a new code every 30 seconds. Works without a network.", "Una aplicación en tu teléfono muestra un código nuevo cada 30 segundos. Funciona sin red.", "Um aplicativo no seu telefone mostra um código novo a cada 30 segundos. Funciona sem rede.";
+        sms: "Codes by text message", "Códigos por SMS", "Códigos por SMS";
+        sms_lead: "We send a code to your telephone when you sign in. Weaker than an app: numbers can be taken over.", "Enviamos un código a tu teléfono cuando inicias sesión. Más débil que una aplicación: pueden apropiarse de un número.", "Enviamos um código para o seu telefone quando você entra. Mais fraco que um aplicativo: um número pode ser tomado por outra pessoa.";
+        set_up_sms: "Set up codes by text message", "Configurar códigos por SMS", "Configurar códigos por SMS";
+        remove_sms: "Remove codes by text message", "Quitar códigos por SMS", "Remover códigos por SMS";
+        change_number: "Change the number", "Cambiar el número", "Trocar o número";
+        other_number: "Another number", "Otro número", "Outro número";
+        phone_title: "Your telephone number", "Tu número de teléfono", "O seu número de telefone";
+        phone_lead: "We send a code there to see that it is yours.", "Enviamos un código ahí para ver que es tuyo.", "Enviamos um código para ver que ele é seu.";
+        phone: "Telephone number", "Número de teléfono", "Número de telefone";
+        phone_hint: "With the country's code, such as +351 912 345 678.", "Con el código del país, como +34 612 345 678.", "Com o código do país, como +55 11 96123-4567.";
+        phone_bad: "Enter a number with the country's code, such as +351 912 345 678.", "Escribe un número con el código del país, como +34 612 345 678.", "Digite um número com o código do país, como +55 11 96123-4567.";
+        phone_refused: "This site sends no text messages to that number.", "Este sitio no envía SMS a ese número.", "Este site não envia SMS para esse número.";
+        confirm_phone: "Confirm your number", "Confirma tu número", "Confirme o seu número";
+        confirm_phone_lead: "We sent a code to {}. Enter it to receive codes there from now on.", "Enviamos un código a {}. Escríbelo para recibir códigos ahí a partir de ahora.", "Enviamos um código para {}. Digite-o para receber códigos nele a partir de agora.";
         email: "Codes by e-mail", "Códigos por correo", "Códigos por e-mail";
         email_lead: "We send a code to your address when you sign in. Weaker than an app: whoever reads your mail gets it.", "Enviamos un código a tu correo cuando inicias sesión. Más débil que una aplicación: quien lea tu correo lo obtiene.", "Enviamos um código para o seu e-mail quando você entra. Mais fraco que um aplicativo: quem lê o seu e-mail o obtém.";
         set_up: "Set up", "Configurar", "Configurar";

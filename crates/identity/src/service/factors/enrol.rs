@@ -4,7 +4,7 @@ use baluarte_audit::Entry;
 use baluarte_db::Tx;
 use baluarte_kernel::{Ctx, Event, Secret, SessionId};
 
-use super::Identity;
+use super::{Identity, codes::Way};
 use crate::{
     IdentityError, SessionKind, actions,
     factors::{ATTEMPT, EmailEnrolment, FactorKind, MfaPolicy, PENDING, Reauthentication, Seed, TotpEnrolment},
@@ -81,7 +81,7 @@ impl Identity {
     /// Makes the account's address a factor: at once where it was proven before, otherwise with a code that is sent.
     pub async fn begin_email_factor(&self, ctx: &Ctx, shown: &Reauthentication) -> Result<EmailEnrolment, IdentityError> {
         self.may_enrol(&self.my_account(ctx).await?)?;
-        if !self.can_mail_codes() {
+        if !self.can_ask_for(FactorKind::Email) {
             return Err(IdentityError::FactorUnavailable);
         }
         let account = self.reauthenticate(ctx, shown).await?;
@@ -113,7 +113,7 @@ impl Identity {
         let open = store::factors::challenges::find_challenge(&tx, &hash, now).await?;
         // Five wrong codes: nothing more until this one is over.
         let open = open.ok_or(IdentityError::CodeTooSoon { retry_after: ATTEMPT })?;
-        self.mail_code(ctx, &tx, &hash, &open, &account).await?;
+        self.put_code(ctx, &tx, &hash, &open, &account, &Way::Email).await?;
         tx.commit().await?;
         Ok(EmailEnrolment::CodeSent)
     }
@@ -127,7 +127,7 @@ impl Identity {
         let tx = self.inner.kit.db.begin().await?;
         store::factors::lock_user(&tx, user).await?;
         let challenge = store::factors::challenges::spend_try(&tx, &hash, now).await?.ok_or(IdentityError::BadCode)?;
-        let right = self.is_sent_code(&challenge, &hash, code)
+        let right = self.is_sent_code(&challenge, &hash, FactorKind::Email, code)
             && store::factors::challenges::remove(&tx, &hash).await?
             && store::factors::confirm(&tx, user, FactorKind::Email, None, 0, now).await?;
         if !right {
@@ -167,7 +167,7 @@ impl Identity {
         Ok((codes, revoked))
     }
 
-    fn may_enrol(&self, account: &Account) -> Result<(), IdentityError> {
+    pub(super) fn may_enrol(&self, account: &Account) -> Result<(), IdentityError> {
         if self.policy_of(&account.user.role) == MfaPolicy::Off { Err(IdentityError::FactorsOff) } else { Ok(()) }
     }
 

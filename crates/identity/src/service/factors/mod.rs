@@ -1,8 +1,10 @@
 //! Second factors: asking for them, setting them up, taking them away.
 
 mod change;
+mod codes;
 mod enrol;
 mod recovery;
+mod sms;
 mod step;
 mod trusted;
 
@@ -13,14 +15,13 @@ use std::time::Duration;
 use baluarte_audit::Entry;
 use baluarte_db::Tx;
 use baluarte_kernel::{Ctx, Secret, SessionId, Timestamp, UserId};
-use baluarte_notify::Channel;
 
 use super::Identity;
 use crate::{
-    Email, IdentityError, Role, actions,
-    factors::{CODES_PER_HOUR, FRESH, FactorKind, FactorMails, Factors, MfaPolicy, Reauthentication, RecoveryCode, Seed, TELL_AFTER},
+    IdentityError, Role, actions,
+    factors::{FRESH, FactorKind, FactorMails, Factors, MfaPolicy, Reauthentication, RecoveryCode, Seed, TELL_AFTER, phone},
     store::{self, sessions::Live, throttles::Count, users::Account},
-    throttle::{self, Counter, FORGET_AFTER, HOUR, Keys, REMEMBER_PLACE},
+    throttle::{self, Counter, FORGET_AFTER, Keys, REMEMBER_PLACE},
 };
 
 impl Identity {
@@ -34,7 +35,9 @@ impl Identity {
             policy: self.policy_of(&account.user.role),
             factors,
             recovery_codes: store::factors::recovery::count(read, user).await?,
-            email_available: self.can_mail_codes(),
+            email_available: self.can_ask_for(FactorKind::Email),
+            sms_available: self.can_ask_for(FactorKind::Sms),
+            phone: self.phone_of(read, user).await?.as_ref().map(phone::hint),
             fresh,
         })
     }
@@ -46,10 +49,6 @@ impl Identity {
     /// A session begun without a factor ends where its owner's role has come to demand one.
     pub(super) fn is_proven_enough(&self, live: &Live) -> bool {
         live.factor_at.is_some() || self.policy_of(&live.user.role) != MfaPolicy::Required
-    }
-
-    fn can_mail_codes(&self) -> bool {
-        self.inner.kit.notify.delivers(Channel::Email)
     }
 
     fn factor_mails(&self) -> FactorMails<'_> {
@@ -186,12 +185,6 @@ impl Identity {
         self.inner.kit.audit.record_bounded(ctx, tx, entry);
         tracing::info!(target: "identity", user_id = %account.user.id, "a wrong second factor");
         Ok(())
-    }
-
-    /// An attacker who knows the password cannot fill the mailbox, nor use up the owner's codes for long.
-    async fn may_mail_code(&self, tx: &Tx, address: &Email, now: Timestamp) -> Result<bool, IdentityError> {
-        let key = throttle::mail_key(&self.inner.kit.secrets, "code", address.as_str());
-        Ok(store::throttles::count_in_window(tx, &key, now.plus(HOUR), now).await? <= CODES_PER_HOUR)
     }
 
     // ── what several use cases record ──

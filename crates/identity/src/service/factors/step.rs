@@ -4,12 +4,10 @@ use baluarte_audit::Entry;
 use baluarte_db::{DbError, Tx};
 use baluarte_kernel::{Ctx, Secret, Timestamp, UserId};
 
-use super::Identity;
+use super::{Identity, codes::Way};
 use crate::{
     IdentityError, SessionKind, SignedIn, actions,
-    factors::{
-        ATTEMPT, Answer, FactorKind, Method, MfaPolicy, OneTimeCode, OpenStep, PENDING, RESEND, SENDS, SecondStep, TotpEnrolment, hint,
-    },
+    factors::{ATTEMPT, Answer, FactorKind, Method, MfaPolicy, OpenStep, PENDING, RESEND, SecondStep, TotpEnrolment, hint, phone},
     service::sign_in::{Arrival, Opening},
     store::{
         self,
@@ -70,9 +68,13 @@ impl Identity {
     pub async fn find_second_step(&self, ctx: &Ctx, mfa_token: &Secret) -> Result<OpenStep, IdentityError> {
         let (challenge, account) = self.open_step(ctx, mfa_token).await?;
         let (methods, enrol) = self.ways(challenge.purpose, account.user.id, &self.kinds(account.user.id).await?).await?;
-        let sent = challenge.code_hash.is_some();
+        let phone = match &challenge.phone {
+            Some(sealed) => self.open_phone(account.user.id, sealed),
+            None => self.phone_of(self.inner.kit.db.read(), account.user.id).await?,
+        };
+        let (address, phone) = (hint(account.user.email.as_str()), phone.as_ref().map(phone::hint));
         let resend_in = challenge.code_sent_at.plus(RESEND).since(ctx.now());
-        Ok(OpenStep { methods, enrol, address: hint(account.user.email.as_str()), sent, resend_in })
+        Ok(OpenStep { methods, enrol, address, phone, sent: challenge.sent_by, resend_in })
     }
 
     /// Whose attempt it is, for whoever counts answers by person.
@@ -82,24 +84,29 @@ impl Identity {
         Ok(account.user.id)
     }
 
-    /// Sends a code for an attempt; an earlier one is void.
-    pub async fn send_code(&self, ctx: &Ctx, mfa_token: &Secret, method: Method) -> Result<(), IdentityError> {
+    /// Sends a code for an attempt; an earlier one is void. `number` is where to, when that is to become the factor that the role
+    /// demands; a number that is one already is not asked for.
+    pub async fn send_code(&self, ctx: &Ctx, mfa_token: &Secret, method: Method, number: Option<&str>) -> Result<(), IdentityError> {
         let (challenge, account) = self.open_step(ctx, mfa_token).await?;
-        let kinds = self.kinds(account.user.id).await?;
-        let (methods, enrol) = self.ways(challenge.purpose, account.user.id, &kinds).await?;
-        let wanted = match challenge.purpose {
-            Purpose::Enrol => method.kind().is_some_and(|kind| kind == FactorKind::Email && enrol.contains(&kind)),
-            Purpose::SignIn | Purpose::Email => method == Method::Email && methods.contains(&method),
+        let user = account.user.id;
+        let (methods, enrol) = self.ways(challenge.purpose, user, &self.kinds(user).await?).await?;
+        let enrols = challenge.purpose == Purpose::Enrol;
+        let kind = method.kind().filter(|kind| kind.is_sent());
+        let kind = kind.filter(|kind| if enrols { enrol.contains(kind) } else { methods.contains(&method) });
+        let way = match (kind, enrols) {
+            (Some(FactorKind::Email), _) => Way::Email,
+            (Some(FactorKind::Sms), true) => Way::NewPhone(self.reachable(number.unwrap_or_default())?),
+            (Some(FactorKind::Sms), false) => {
+                Way::Sms(self.phone_of(self.inner.kit.db.read(), user).await?.ok_or(IdentityError::FactorUnavailable)?)
+            }
+            (Some(FactorKind::Totp) | None, _) => return Err(IdentityError::FactorUnavailable),
         };
-        if !wanted {
-            return Err(IdentityError::FactorUnavailable);
-        }
         let tx = self.inner.kit.db.begin().await?;
-        store::factors::lock_user(&tx, account.user.id).await?;
-        if challenge.purpose == Purpose::Enrol {
-            store::factors::begin(&tx, account.user.id, FactorKind::Email, None, ctx.now()).await?;
+        store::factors::lock_user(&tx, user).await?;
+        if enrols && matches!(way, Way::Email) {
+            store::factors::begin(&tx, user, FactorKind::Email, None, ctx.now()).await?;
         }
-        self.mail_code(ctx, &tx, &self.step_hash(mfa_token), &challenge, &account).await?;
+        self.put_code(ctx, &tx, &self.step_hash(mfa_token), &challenge, &account, &way).await?;
         Ok(tx.commit().await?)
     }
 
@@ -123,6 +130,10 @@ impl Identity {
         store::factors::lock_user(&tx, user).await?;
         // Spent before it is looked at, so that many answers at once are not more answers.
         let challenge = store::factors::challenges::spend_try(&tx, &hash, now).await?.ok_or(IdentityError::SecondStepOver)?;
+        if challenge.purpose == Purpose::Enrol && !store::factors::list_factors(&tx, user).await?.is_empty() {
+            // The owner has set one up meanwhile: the password alone adds no other.
+            return Err(IdentityError::SecondStepOver);
+        }
         if !self.is_right(ctx, &tx, &challenge, &hash, &account, answer).await? {
             self.count_wrong(ctx, &tx, &account, &keys).await?;
             tx.commit().await?;
@@ -169,22 +180,25 @@ impl Identity {
         match (challenge.purpose, answer.method) {
             (Purpose::SignIn, Method::Totp) => self.takes_totp(tx, user, code, now).await,
             (Purpose::SignIn, Method::Recovery) => self.takes_recovery(ctx, tx, account, code).await,
-            (Purpose::SignIn, Method::Email) => {
-                let right = self.is_sent_code(challenge, hash, code);
-                Ok(right && store::factors::mark_used(tx, user, FactorKind::Email, now).await?)
+            (Purpose::SignIn, Method::Email | Method::Sms) => {
+                let Some(kind) = answer.method.kind() else { return Ok(false) };
+                let right = self.is_sent_code(challenge, hash, kind, code);
+                Ok(right && store::factors::mark_used(tx, user, kind, now).await?)
             }
             (Purpose::Enrol, Method::Totp) => self.confirms_totp(tx, user, code, now).await,
             (Purpose::Enrol, Method::Email) => {
-                let right = self.is_sent_code(challenge, hash, code);
+                let right = self.is_sent_code(challenge, hash, FactorKind::Email, code);
                 Ok(right && store::factors::confirm(tx, user, FactorKind::Email, None, 0, now).await?)
             }
-            (Purpose::Enrol, Method::Recovery) | (Purpose::Email, _) => Ok(false),
+            (Purpose::Enrol, Method::Sms) => match &challenge.phone {
+                Some(sealed) if self.is_sent_code(challenge, hash, FactorKind::Sms, code) => {
+                    store::factors::put(tx, user, FactorKind::Sms, sealed, now).await?;
+                    Ok(true)
+                }
+                _ => Ok(false),
+            },
+            (Purpose::Enrol, Method::Recovery) | (Purpose::Email | Purpose::Sms, _) => Ok(false),
         }
-    }
-
-    pub(super) fn is_sent_code(&self, challenge: &Challenge, hash: &str, code: &Secret) -> bool {
-        let typed = OneTimeCode::hash(&self.inner.kit.secrets, hash, code.expose());
-        challenge.code_hash.as_ref().is_some_and(|sent| baluarte_secrets::equal(sent.as_bytes(), typed.as_bytes()))
     }
 
     /// Whether it is a code of the app that is being set up, which is in force afterwards.
@@ -196,33 +210,12 @@ impl Identity {
         }
     }
 
-    /// Puts a code into the attempt and a message with it into the outbox. `open` is the attempt as last read.
-    pub(super) async fn mail_code(&self, ctx: &Ctx, tx: &Tx, hash: &str, open: &Challenge, account: &Account) -> Result<(), IdentityError> {
-        let now = ctx.now();
-        if !self.can_mail_codes() {
-            return Err(IdentityError::FactorUnavailable);
-        }
-        let code = OneTimeCode::generate();
-        let stored = OneTimeCode::hash(&self.inner.kit.secrets, hash, code.expose());
-        if !store::factors::challenges::set_code(tx, hash, &stored, now.minus(RESEND), now).await? {
-            // Too soon, or too often for this attempt: then only another sign-in gets another code.
-            let next = if open.sends >= SENDS { open.expires_at } else { open.code_sent_at.plus(RESEND) };
-            return Err(IdentityError::CodeTooSoon { retry_after: next.since(now).max(std::time::Duration::from_secs(1)) });
-        }
-        if !self.may_mail_code(tx, &account.user.email, now).await? {
-            return Err(IdentityError::CodeTooSoon { retry_after: crate::throttle::HOUR });
-        }
-        let mail = self.factor_mails().code(&account.user, &code, open.purpose == Purpose::SignIn, open.expires_at, now);
-        self.inner.kit.notify.send(ctx, tx, mail).await?;
-        self.record(ctx, tx, account, Entry::new(&actions::CODE_SENT, "user").of(account.user.id));
-        Ok(())
-    }
-
     /// The attempt and its owner, if both are still as they were when the password was right.
     pub(super) async fn open_step(&self, ctx: &Ctx, mfa_token: &Secret) -> Result<(Challenge, Account), IdentityError> {
         let read = self.inner.kit.db.read();
         let found = store::factors::challenges::find_challenge(read, &self.step_hash(mfa_token), ctx.now()).await?;
-        let challenge = found.filter(|found| found.purpose != Purpose::Email).ok_or(IdentityError::SecondStepOver)?;
+        let challenge =
+            found.filter(|found| matches!(found.purpose, Purpose::SignIn | Purpose::Enrol)).ok_or(IdentityError::SecondStepOver)?;
         let account = store::users::find_user(read, challenge.user_id).await?.ok_or(IdentityError::SecondStepOver)?;
         if account.password_changed_at != challenge.bound_to || account.user.disabled_at.is_some() {
             return Err(IdentityError::SecondStepOver);
@@ -237,13 +230,12 @@ impl Identity {
 
     /// `(methods that answer, factors to be set up)`: the strongest first.
     async fn ways(&self, purpose: Purpose, user: UserId, kinds: &[FactorKind]) -> Result<(Vec<Method>, Vec<FactorKind>), DbError> {
-        let all = [FactorKind::Totp, FactorKind::Email];
-        let mails = self.can_mail_codes();
-        let possible = |kind: &FactorKind| *kind != FactorKind::Email || mails;
+        let possible = |kind: &FactorKind| self.can_ask_for(*kind);
         if purpose == Purpose::Enrol {
-            return Ok((Vec::new(), all.into_iter().filter(possible).collect()));
+            return Ok((Vec::new(), FactorKind::ALL.into_iter().filter(possible).collect()));
         }
-        let mut methods: Vec<Method> = all.into_iter().filter(|kind| kinds.contains(kind)).filter(possible).map(Method::from).collect();
+        let mut methods: Vec<Method> =
+            FactorKind::ALL.into_iter().filter(|kind| kinds.contains(kind)).filter(possible).map(Method::from).collect();
         if store::factors::recovery::count(self.inner.kit.db.read(), user).await? > 0 {
             methods.push(Method::Recovery);
         }

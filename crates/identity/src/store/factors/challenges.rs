@@ -4,7 +4,7 @@ use sea_orm::{ConnectionTrait, FromQueryResult, Value};
 
 use crate::{
     SessionKind,
-    factors::{SENDS, TRIES},
+    factors::{FactorKind, SENDS, TRIES},
     store::read,
 };
 
@@ -20,6 +20,8 @@ pub(crate) enum Purpose {
     Enrol,
     /// Somebody signed in makes their address a factor.
     Email,
+    /// Somebody signed in makes a telephone number a factor, or another one than before.
+    Sms,
 }
 
 impl Purpose {
@@ -28,6 +30,7 @@ impl Purpose {
             Self::SignIn => "sign_in",
             Self::Enrol => "enrol",
             Self::Email => "email",
+            Self::Sms => "sms",
         }
     }
 
@@ -36,6 +39,7 @@ impl Purpose {
             "sign_in" => Ok(Self::SignIn),
             "enrol" => Ok(Self::Enrol),
             "email" => Ok(Self::Email),
+            "sms" => Ok(Self::Sms),
             _ => Err(DbError::Corrupt("challenges.purpose")),
         }
     }
@@ -61,6 +65,10 @@ pub(crate) struct Challenge {
     pub(crate) session_kind: SessionKind,
     pub(crate) bound_to: Timestamp,
     pub(crate) code_hash: Option<String>,
+    /// How the code was sent.
+    pub(crate) sent_by: Option<FactorKind>,
+    /// Sealed: where to, when that becomes a factor with it.
+    pub(crate) phone: Option<String>,
     pub(crate) code_sent_at: Timestamp,
     pub(crate) sends: u32,
     pub(crate) expires_at: Timestamp,
@@ -73,6 +81,8 @@ struct Row {
     session_kind: String,
     bound_to: i64,
     code_hash: Option<String>,
+    code_channel: Option<String>,
+    phone: Option<String>,
     code_sent_at: i64,
     sends: i64,
     expires_at: i64,
@@ -90,7 +100,14 @@ impl TryFrom<Row> for Challenge {
                 _ => return Err(DbError::Corrupt("challenges.session_kind")),
             },
             bound_to: Timestamp::from_micros(row.bound_to),
+            sent_by: match (&row.code_hash, row.code_channel.as_deref()) {
+                (None, _) => None,
+                (Some(_), None | Some("email")) => Some(FactorKind::Email),
+                (Some(_), Some("sms")) => Some(FactorKind::Sms),
+                _ => return Err(DbError::Corrupt("challenges.code_channel")),
+            },
             code_hash: row.code_hash,
+            phone: row.phone,
             code_sent_at: Timestamp::from_micros(row.code_sent_at),
             sends: u32::try_from(row.sends).unwrap_or(u32::MAX),
             expires_at: Timestamp::from_micros(row.expires_at),
@@ -116,7 +133,7 @@ const OPEN: &str = "INSERT INTO challenges
     (token_hash, user_id, purpose, session_kind, bound_to, tries, code_sent_at, sends, created_at, expires_at)
     VALUES ($1, $2, $3, $4, $5, 0, 0, 0, $6, $7)
     ON CONFLICT (token_hash) DO UPDATE SET
-        tries = 0, code_hash = NULL, code_sent_at = 0, sends = 0,
+        tries = 0, code_hash = NULL, code_channel = NULL, phone = NULL, code_sent_at = 0, sends = 0,
         bound_to = excluded.bound_to, created_at = excluded.created_at, expires_at = excluded.expires_at
     WHERE challenges.expires_at <= $6";
 
@@ -139,7 +156,11 @@ fn values(new: NewChallenge, at: Timestamp) -> [Value; 7] {
 
 macro_rules! columns {
     ($before:literal, $after:literal) => {
-        concat!($before, "user_id, purpose, session_kind, bound_to, code_hash, code_sent_at, sends, expires_at", $after)
+        concat!(
+            $before,
+            "user_id, purpose, session_kind, bound_to, code_hash, code_channel, phone, code_sent_at, sends, expires_at",
+            $after
+        )
     };
 }
 const FIND: &str = columns!("SELECT ", " FROM challenges WHERE token_hash = $1 AND expires_at > $2 AND tries < $3");
@@ -160,19 +181,36 @@ pub(crate) async fn spend_try(tx: &Tx, token_hash: &str, now: Timestamp) -> Resu
     Row::find_by_statement(sql(tx, SPEND, values)).one(tx).await?.map(Challenge::try_from).transpose()
 }
 
+/// A code as it is stored, and where it goes.
+#[derive(Debug)]
+pub(crate) struct NewCode<'a> {
+    pub(crate) hash: &'a str,
+    pub(crate) sent_by: FactorKind,
+    /// Sealed: the number that becomes a factor with this code. Set together with it, so that no code confirms another number.
+    pub(crate) phone: Option<&'a str>,
+}
+
 /// A new code voids the old one. Not too soon after it, and not too often.
-const SET_CODE: &str = "UPDATE challenges SET code_hash = $2, code_sent_at = $3, sends = sends + 1
+const SET_CODE: &str = "UPDATE challenges SET code_hash = $2, code_sent_at = $3, sends = sends + 1, code_channel = $7, phone = $8
     WHERE token_hash = $1 AND expires_at > $3 AND tries < $4 AND sends < $5 AND code_sent_at <= $6";
 
 /// Whether the code may be sent.
-pub(crate) async fn set_code(tx: &Tx, token_hash: &str, code_hash: &str, last_before: Timestamp, now: Timestamp) -> Result<bool, DbError> {
-    let values = [
+pub(crate) async fn set_code(
+    tx: &Tx,
+    token_hash: &str,
+    code: &NewCode<'_>,
+    last_before: Timestamp,
+    now: Timestamp,
+) -> Result<bool, DbError> {
+    let values: [Value; 8] = [
         token_hash.into(),
-        code_hash.into(),
+        code.hash.into(),
         now.micros().into(),
         i64::from(TRIES).into(),
         i64::from(SENDS).into(),
         last_before.micros().into(),
+        code.sent_by.as_str().into(),
+        code.phone.into(),
     ];
     Ok(tx.execute_raw(sql(tx, SET_CODE, values)).await?.rows_affected() == 1)
 }
@@ -182,6 +220,14 @@ const REMOVE: &str = "DELETE FROM challenges WHERE token_hash = $1";
 /// Whether this call was the one that answered it.
 pub(crate) async fn remove(tx: &Tx, token_hash: &str) -> Result<bool, DbError> {
     Ok(tx.execute_raw(sql(tx, REMOVE, [token_hash.into()])).await?.rows_affected() == 1)
+}
+
+const VOID: &str = "DELETE FROM challenges WHERE user_id = $1 AND purpose = 'sign_in'";
+
+/// Ends the attempts to sign in that wait for an answer: what they may be answered with has changed.
+pub(crate) async fn void_sign_ins(tx: &Tx, user: UserId) -> Result<(), DbError> {
+    tx.execute_raw(sql(tx, VOID, [user.to_string().into()])).await?;
+    Ok(())
 }
 
 const SWEEP: &str = "DELETE FROM challenges WHERE expires_at <= $1";

@@ -97,6 +97,17 @@ pub(crate) async fn confirm(
     Ok(tx.execute_raw(sql(tx, CONFIRM, values)).await?.rows_affected() == 1)
 }
 
+const PUT: &str = "INSERT INTO factors (user_id, kind, secret, last_step, confirmed_at, last_used_at, created_at)
+    VALUES ($1, $2, $3, 0, $4, $4, $4)
+    ON CONFLICT (user_id, kind) DO UPDATE SET
+        secret = excluded.secret, confirmed_at = excluded.confirmed_at, last_used_at = excluded.last_used_at";
+
+/// In force from now on, in the place of what was there.
+pub(crate) async fn put(tx: &Tx, user: UserId, kind: FactorKind, secret: &str, at: Timestamp) -> Result<(), DbError> {
+    tx.execute_raw(sql(tx, PUT, [user.to_string().into(), kind.as_str().into(), secret.into(), at.micros().into()])).await?;
+    Ok(())
+}
+
 /// Decided in the statement: of two that give the code of a step, in whatever attempts, one is taken.
 const USE_STEP: &str = "UPDATE factors SET last_step = $3, last_used_at = $4
     WHERE user_id = $1 AND kind = $2 AND confirmed_at IS NOT NULL AND last_step < $3";
