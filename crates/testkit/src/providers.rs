@@ -31,6 +31,8 @@ pub enum Mishap {
     DropBeforeAccept,
     /// It was taken, and the line breaks before the answer.
     ResetAfterAccept,
+    /// It was taken, and nobody answers.
+    HangAfterAccept,
 }
 
 impl Mishap {
@@ -136,6 +138,13 @@ fn play(desk: &Desk, taken: impl FnOnce() -> Result<Taken, Answer>) -> Option<An
             }
             Err(refused) => refused,
         }),
+        Some(Mishap::HangAfterAccept) => match taken() {
+            Ok(taken) => {
+                desk.lock().taken.push(taken);
+                None
+            }
+            Err(refused) => Some(refused),
+        },
         None => Some(match taken() {
             Ok(taken) => {
                 let answer = accepted(&taken);

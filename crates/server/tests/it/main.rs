@@ -6,6 +6,7 @@ mod cluster;
 mod commands;
 mod config_findings;
 mod crash;
+mod crash_outgoing;
 mod examples;
 mod forward_auth;
 mod generated;
