@@ -84,7 +84,7 @@ impl Mails {
             notes: vec![fill(words.works_for_time, &[&span(words, lifetime)]), words.ignore.to_owned()],
             ..self.letter("identity.verify_email", locale, words.verify_heading, now.plus(lifetime.get()))
         };
-        letter.to(to.email.as_str())
+        letter.to(to.email.as_str()).about(to.id)
     }
 
     pub(crate) fn already_registered(&self, to: &User, now: Timestamp) -> Message {
@@ -97,7 +97,7 @@ impl Mails {
             notes: vec![words.already_ignore.to_owned()],
             ..self.letter("identity.already_registered", to.locale, words.already_heading, now.plus(NOTICE))
         };
-        letter.to(to.email.as_str())
+        letter.to(to.email.as_str()).about(to.id)
     }
 
     pub(crate) fn reset_password(&self, to: &User, token: &Secret, lifetime: Period, now: Timestamp) -> Message {
@@ -110,7 +110,7 @@ impl Mails {
             notes: vec![fill(words.works_for_time, &[&span(words, lifetime)]), words.reset_ignore.to_owned()],
             ..self.letter("identity.reset_password", to.locale, words.reset_heading, now.plus(lifetime.get()))
         };
-        letter.to(to.email.as_str())
+        letter.to(to.email.as_str()).about(to.id)
     }
 
     pub(crate) fn password_changed(&self, to: &User, from: Option<IpAddr>, now: Timestamp) -> Message {
@@ -127,7 +127,7 @@ impl Mails {
             notes: Vec::new(),
             ..self.letter("identity.password_changed", to.locale, words.changed_heading, now.plus(NOTICE))
         };
-        letter.to(to.email.as_str())
+        letter.to(to.email.as_str()).about(to.id)
     }
 
     pub(crate) fn new_sign_in(&self, to: &User, from: Option<IpAddr>, now: Timestamp) -> Message {
@@ -144,7 +144,7 @@ impl Mails {
             notes: Vec::new(),
             ..self.letter("identity.new_sign_in", to.locale, words.new_place_heading, now.plus(NOTICE))
         };
-        letter.to(to.email.as_str())
+        letter.to(to.email.as_str()).about(to.id)
     }
 
     /// What people know us by.
@@ -170,6 +170,7 @@ impl Mails {
             html: None,
             kind: "identity.sms_code",
             useful_until: now.plus(lifetime.get()),
+            about: None,
         }
     }
 

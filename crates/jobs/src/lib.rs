@@ -6,6 +6,7 @@ mod bell;
 mod config;
 mod cron;
 mod error;
+mod forget;
 mod http;
 pub mod http_job;
 mod job;
@@ -36,6 +37,7 @@ use bell::{Bell, Ring};
 pub use config::JobsConfig;
 pub use cron::BadTimetable;
 pub use error::JobsError;
+pub use forget::{SETTLED, SUBSCRIPTION, about, once_more};
 pub use http::PROBLEMS;
 pub use job::{Failure, Job, JobId, JobKind, Options, Policy, Priority, Run};
 pub use model::{AttemptError, CountView, Filter, JobDetail, JobView, ScheduleView, State, WorkerView};
@@ -123,9 +125,11 @@ impl Jobs {
     pub async fn publish(&self, ctx: &Ctx, tx: &Tx, event: Event) -> Result<EventId, DbError> {
         let published = Published::new(ctx, event);
         let name = published.event.name();
+        let mut tags = vec![name.to_owned()];
+        tags.extend(published.event.user_id().map(about));
         for to in self.inner.subscriptions.iter().filter(|to| to.wants(name)) {
             self.admit()?;
-            let options = Options { tags: vec![name.to_owned()], ..Options::default() };
+            let options = Options { tags: tags.clone(), ..Options::default() };
             let new = self.new_job(ctx, to.kind, to.policy, &to_json(&published)?, options)?;
             self.insert(ctx, tx, new).await?;
         }

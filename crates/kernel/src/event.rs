@@ -78,6 +78,24 @@ impl Event {
             Self::WebhookDisabled { .. } => "webhook.disabled",
         }
     }
+
+    /// Whom it is about.
+    pub const fn user_id(&self) -> Option<UserId> {
+        match self {
+            Self::UserRegistered { user_id, .. }
+            | Self::UserVerified { user_id, .. }
+            | Self::UserDisabled { user_id }
+            | Self::UserEnabled { user_id }
+            | Self::UserDeleted { user_id }
+            | Self::RoleChanged { user_id, .. }
+            | Self::PasswordChanged { user_id }
+            | Self::SessionsRevoked { user_id }
+            | Self::PlanChanged { user_id, .. }
+            | Self::FactorAdded { user_id, .. }
+            | Self::FactorRemoved { user_id, .. } => Some(*user_id),
+            Self::WebhookDisabled { .. } => None,
+        }
+    }
 }
 
 /// An event as it travels: `{"id":"evt_…","version":1,"timestamp":"…","type":"user.deleted","data":{…}}`.

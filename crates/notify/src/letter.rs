@@ -74,6 +74,7 @@ impl Letter<'_> {
             html: Some(html.render().expect("writing to a string does not fail")),
             kind,
             useful_until,
+            about: None,
         }
     }
 }

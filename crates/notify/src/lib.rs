@@ -25,6 +25,7 @@ use baluarte_kernel::{Clock, Ctx};
 use baluarte_secrets::Secrets;
 use baluarte_telemetry::Metrics;
 use baluarte_web::OutboxMessage;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use callback::SendGridKey;
 pub use config::{HttpProviderConfig, NotifyConfig, SendGridConfig, SmsGuardConfig, TwilioConfig};
 pub use error::NotifyError;
@@ -37,15 +38,16 @@ pub use phone::{BadPhone, Country, Phone};
 pub use provider::ProviderCheck;
 use provider::Providers;
 use report::Report;
-pub use service::ProviderState;
 use service::deliver::Deliver;
-use store::Kept;
+pub use service::{ProviderState, SUBSCRIPTIONS, Waiting};
+use store::{Kept, suppressions};
 
 pub const MIGRATIONS: Migrations = Migrations {
     component: "notify",
     steps: &[
         Migration::common("0001_messages", include_str!("../migrations/0001_messages.sql")),
         Migration::common("0002_delivery", include_str!("../migrations/0002_delivery.sql")),
+        Migration::common("0003_people", include_str!("../migrations/0003_people.sql")),
     ],
 };
 
@@ -76,6 +78,7 @@ struct Inner {
     suppress_bounced: Duration,
     suppress_complained: Duration,
     keep: Duration,
+    alarm_after: Duration,
     dev_outbox: bool,
 }
 
@@ -112,6 +115,7 @@ impl Notify {
             suppress_bounced: config.suppress_bounced.get(),
             suppress_complained: config.suppress_complained.get(),
             keep: config.keep.get(),
+            alarm_after: config.alarm_after.get(),
             dev_outbox: config.dev_outbox == Some(true),
             db,
             jobs,
@@ -201,6 +205,17 @@ impl Notify {
     fn open(&self, sealed: &str) -> Option<Content> {
         let plain = zeroize::Zeroizing::new(self.inner.secrets.open(SEALED_FOR, sealed).ok()?);
         serde_json::from_slice(&plain).ok()
+    }
+
+    /// What a suppressed address is found by: without SECRET_KEY nobody can tell which one it is. `address` in its normal form.
+    pub(crate) fn suppression_key(&self, channel: Channel, address: &str) -> String {
+        let hash = self.inner.secrets.keyed_hash("notify.suppression", format!("{}:{address}", channel.as_str()).as_bytes());
+        format!("h1.{}", URL_SAFE_NO_PAD.encode(hash))
+    }
+
+    /// An address in its normal form, as the list is searched for it.
+    pub(crate) fn sought(&self, channel: Channel, address: String) -> suppressions::Sought {
+        suppressions::Sought { key: self.suppression_key(channel, &address), clear: address }
     }
 
     fn has_provider(&self, channel: Channel) -> bool {

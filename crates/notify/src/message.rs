@@ -1,4 +1,4 @@
-use baluarte_kernel::{Id, Kind, Locale, Timestamp};
+use baluarte_kernel::{Id, Kind, Locale, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
 pub enum MessageKind {}
@@ -48,6 +48,16 @@ pub struct Message {
     pub kind: &'static str,
     /// Not worth sending after this moment.
     pub useful_until: Timestamp,
+    /// Whom it is for, where that is somebody with an account: when that is deleted, nothing of the message stays.
+    pub about: Option<UserId>,
+}
+
+impl Message {
+    /// It is for this person.
+    #[must_use]
+    pub fn about(self, user: UserId) -> Self {
+        Self { about: Some(user), ..self }
+    }
 }
 
 /// What is sealed: it holds one-time links and codes.
@@ -130,6 +140,8 @@ pub struct Stored {
     pub(crate) trying_since: Option<Timestamp>,
     /// It has been counted in the budgets.
     pub(crate) counted: bool,
+    /// Whom it is for.
+    pub(crate) about: Option<UserId>,
 }
 
 impl Stored {
@@ -154,6 +166,7 @@ pub struct MessageFilter {
 pub struct Suppression {
     pub id: SuppressionId,
     pub channel: Channel,
+    /// As far as to recognise it: the whole address is stored nowhere.
     pub address: String,
     /// `bounced`, `complained`, `opted-out` or `operator`.
     pub reason: String,
@@ -161,6 +174,9 @@ pub struct Suppression {
     pub detail: Option<String>,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
+    /// What the address is found by.
+    pub(crate) key: String,
+    pub(crate) about: Option<UserId>,
 }
 
 pub(crate) fn redacted(channel: Channel, to: &str) -> String {

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use baluarte_telemetry::Metrics;
 
 use crate::{
-    Channel,
+    Channel, Waiting,
     message::State,
     provider::{Accepted, Refused},
 };
@@ -20,6 +20,10 @@ const SMS_REFUSED: &str = "baluarte_notify_sms_refused_total";
 const SMS_REFUSED_HELP: &str = "Text messages that the guard did not let pass.";
 const SMS_STOPPED: &str = "baluarte_notify_sms_stopped";
 const SMS_STOPPED_HELP: &str = "1 while text messages are held back because a budget for all of them, or for a country, is used up.";
+const WAITING: &str = "baluarte_notify_waiting";
+const WAITING_HELP: &str = "Messages that are still to be sent.";
+const OLDEST: &str = "baluarte_notify_oldest_seconds";
+const OLDEST_HELP: &str = "How long the first message has waited that is still to be sent.";
 const CALLBACKS: &str = "baluarte_notify_callbacks_total";
 const CALLBACKS_HELP: &str = "Reports of providers about the delivery of messages.";
 
@@ -36,6 +40,8 @@ impl Report {
             for state in State::ALL.into_iter().filter(|state| *state != State::Queued) {
                 metrics.counter(MESSAGES, MESSAGES_HELP, &[("channel", channel.as_str()), ("state", state.as_str())]);
             }
+            metrics.gauge(WAITING, WAITING_HELP, &[("channel", channel.as_str())]);
+            metrics.gauge(OLDEST, OLDEST_HELP, &[("channel", channel.as_str())]);
         }
         for provider in providers {
             for outcome in OUTCOMES {
@@ -82,6 +88,14 @@ impl Report {
     pub(crate) fn sms_stopped(&self, stopped: bool) {
         if let Some(metrics) = self.0.get() {
             metrics.gauge(SMS_STOPPED, SMS_STOPPED_HELP, &[]).set(i64::from(stopped));
+        }
+    }
+
+    pub(crate) fn waiting(&self, waiting: &Waiting) {
+        if let Some(metrics) = self.0.get() {
+            let labels = [("channel", waiting.channel.as_str())];
+            metrics.gauge(WAITING, WAITING_HELP, &labels).set(i64::try_from(waiting.messages).unwrap_or(i64::MAX));
+            metrics.gauge(OLDEST, OLDEST_HELP, &labels).set(i64::try_from(waiting.oldest.as_secs()).unwrap_or(i64::MAX));
         }
     }
 

@@ -26,7 +26,7 @@ pub(crate) const MIGRATIONS: &[Migrations] = &[
 
 /// Which events become which jobs, of all components.
 pub(crate) fn subscriptions() -> impl Iterator<Item = Subscription> {
-    const LISTS: &[&[Subscription]] = &[&[baluarte_webhooks::SUBSCRIPTION]];
+    const LISTS: &[&[Subscription]] = &[baluarte_webhooks::SUBSCRIPTIONS, baluarte_notify::SUBSCRIPTIONS, &[baluarte_jobs::SUBSCRIPTION]];
     LISTS.iter().copied().flatten().copied()
 }
 

@@ -13,7 +13,7 @@ use axum::{
 use baluarte_backplane::{Quota, Status, Want};
 use baluarte_component::Kit;
 use baluarte_kernel::{Ctx, Forbidden, Locale, Principal, Timestamp};
-use baluarte_notify::{Channel, Message};
+use baluarte_notify::{Channel, Message, Waiting};
 use baluarte_web::{Json, Problem, SignedIn};
 use http::{StatusCode, header};
 use serde::Serialize;
@@ -119,12 +119,26 @@ impl Deep {
             let what = if check.channel == Channel::Email { "mail" } else { "sms" };
             parts.push(Part::of(format!("{what} {}", check.provider), check.result));
         }
+        parts.push(Part::of("messages waiting", self.waiting(ctx).await));
         if !self.0.operator_email.is_empty() {
             parts.push(Part::of("mail to the operator", self.mail(ctx).await));
         }
         let failed = parts.iter().any(|part| part.status == "fail");
         let status = if unhealthy { "unhealthy" } else { ["healthy", "degraded"][usize::from(failed)] };
         DeepHealth { status, checked_at: ctx.now(), parts }
+    }
+
+    /// Providers that answer are not yet messages that arrive.
+    async fn waiting(&self, ctx: &Ctx) -> Result<String, String> {
+        let notify = &self.0.kit.notify;
+        let measured = notify.waiting(ctx.now()).await.map_err(|_| "nobody can tell: the database does not answer".to_owned())?;
+        let told = |waiting: &Waiting| {
+            let error = waiting.last_error.as_deref().map(|error| format!(" ({error})")).unwrap_or_default();
+            format!("{}: {}, the first for {} s{error}", waiting.channel.as_str(), waiting.messages, waiting.oldest.as_secs())
+        };
+        let words: Vec<String> = measured.iter().filter(|waiting| waiting.messages > 0).map(told).collect();
+        let words = if words.is_empty() { "none".to_owned() } else { words.join("; ") };
+        if measured.iter().any(|waiting| notify.is_alarming(waiting)) { Err(words) } else { Ok(words) }
     }
 
     async fn mail(&self, ctx: &Ctx) -> Result<String, String> {
@@ -147,6 +161,7 @@ impl Deep {
             html: None,
             kind: "notify.test",
             useful_until: ctx.now().plus(Duration::from_secs(3_600)),
+            about: None,
         };
         kit.notify.send_now(&message, None, ctx).await.map(|said| said.join("; ")).map_err(|said| said.join("; "))
     }

@@ -38,7 +38,11 @@ pub(crate) fn components(kit: &Kit, config: &Config) -> anyhow::Result<[Componen
         metrics: kit.metrics.clone(),
     });
     Ok([
-        Component { jobs: http.registry().context("jobs.schedules")?, api: http.routes(), ..Component::named("jobs") },
+        Component {
+            jobs: http.registry().context("jobs.schedules")?.merge(kit.jobs.registry()),
+            api: http.routes(),
+            ..Component::named("jobs")
+        },
         Component { jobs: webhooks.registry(), api: webhooks.routes(), ..Component::named("webhooks") },
     ])
 }

@@ -162,6 +162,7 @@ async fn start_up(
     let (audit, stopping) = (kit.audit.clone(), tasks.stopping());
     tasks.spawn(async move { audit.run(stopping.cancelled()).await });
     tasks.spawn(kit.jobs.clone().watch(telemetry.metrics.clone(), tasks.stopping()));
+    tasks.spawn(kit.notify.clone().watch(tasks.stopping()));
     if mode.worker {
         let shift = shift(draining.clone(), config.server.shutdown_grace.get(), telemetry.metrics.clone());
         tasks.spawn(kit.jobs.clone().work(product.registry.clone(), shift));

@@ -97,6 +97,7 @@ impl Mailer for AnchorMails {
                 kind: "audit.checkpoint",
                 // Later ones cover it.
                 useful_until: ctx.now().plus(Duration::from_secs(7 * 86_400)),
+                about: None,
             };
             notify.send(ctx, tx, message).await.map(drop).map_err(|err| err.to_string())
         })

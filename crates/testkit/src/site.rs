@@ -6,6 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
+use sea_orm::{ConnectionTrait as _, Database, Statement};
 use toml::{Table, Value};
 
 use crate::{
@@ -62,7 +63,7 @@ pub struct Site {
     pub(crate) public_url: String,
     config: Table,
     // Dropped in this order: the database before the folder it may live in.
-    _postgres: Option<PostgresDatabase>,
+    postgres: Option<PostgresDatabase>,
     _redis: Option<RedisPrefix>,
     folder: Folder,
 }
@@ -101,8 +102,7 @@ impl Site {
         };
         merge(&mut config, table(&format!("[server]\npublic_url = \"{public_url}\"")));
         merge(&mut config, table(&wanted.config));
-        let site =
-            Self { bin: wanted.bin, env: wanted.env, args: wanted.args, public_url, config, _postgres: postgres, _redis: redis, folder };
+        let site = Self { bin: wanted.bin, env: wanted.env, args: wanted.args, public_url, config, postgres, _redis: redis, folder };
         std::fs::write(site.folder.path().join("baluarte.toml"), site.config_for(first)).expect("our own folder is writable");
         site
     }
@@ -163,6 +163,37 @@ impl Site {
         );
         merge(&mut config, table(&server));
         toml::to_string(&config).expect("a parsed table can be written")
+    }
+}
+
+impl Site {
+    /// Every text in every table, a table's name before its own: to see what is stored, and that something is not.
+    pub async fn stored_texts(&self) -> Vec<(String, String)> {
+        let url = match &self.postgres {
+            Some(database) => database.url(),
+            None => format!("sqlite:{}?mode=ro", self.folder().join("baluarte.db").display()),
+        };
+        let connection = Database::connect(url).await.expect("the installation's database answers");
+        let tables = if self.postgres.is_some() {
+            "SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public'"
+        } else {
+            "SELECT name FROM sqlite_master WHERE type = 'table'"
+        };
+        let query = |text: String| connection.query_all_raw(Statement::from_string(connection.get_database_backend(), text));
+        let mut texts = Vec::new();
+        for table in query(tables.to_owned()).await.expect("the database lists its tables") {
+            let table: String = table.try_get("", "name").expect("a table has a name");
+            for row in query(format!("SELECT * FROM {table}")).await.expect("a table can be read") {
+                for column in row.column_names() {
+                    let bytes = || row.try_get::<Vec<u8>>("", &column).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+                    if let Ok(text) = row.try_get::<String>("", &column).or_else(|_| bytes()) {
+                        texts.push((table.clone(), text));
+                    }
+                }
+            }
+        }
+        connection.close().await.ok();
+        texts
     }
 }
 

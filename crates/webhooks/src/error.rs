@@ -14,6 +14,9 @@ pub enum WebhooksError {
     TooMany(u32),
     #[error("the endpoint is disabled")]
     Disabled,
+    /// Whom it was about is gone, and what was to be sent with them.
+    #[error("there is nothing left to be sent")]
+    Erased,
     #[error(transparent)]
     Forbidden(#[from] baluarte_kernel::Forbidden),
     /// Sealed with another SECRET_KEY, or damaged.

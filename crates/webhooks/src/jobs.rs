@@ -16,16 +16,18 @@ use serde_json::json;
 
 use crate::{
     Webhooks, WebhooksError, actions,
+    forget::ForgetPerson,
     model::{Delivery, DeliveryId, DeliveryState, DisabledReason, EndpointId, TEST_EVENT},
     store::{
         self,
-        deliveries::{Chosen, Outcome},
+        deliveries::{Chosen, DISABLED, NewEvent, Outcome},
         endpoints::Stored,
+        people::GONE,
     },
 };
 
-/// Every event becomes a job that looks who wants it. List it in `server/src/components.rs`.
-pub const SUBSCRIPTION: Subscription = Subscription::of::<FanOut>(&[]);
+/// Every event becomes a job that looks who wants it, and who is gone is forgotten. List them in `server/src/components.rs`.
+pub const SUBSCRIPTIONS: &[Subscription] = &[Subscription::of::<FanOut>(&[]), Subscription::of::<ForgetPerson>(&["user.deleted"])];
 
 /// Fewer failures in a row than this say nothing, however old the first one is.
 const LEAST_FAILURES: i64 = 10;
@@ -39,7 +41,8 @@ pub(crate) struct FanOut(Published);
 
 impl Job for FanOut {
     const KIND: &'static str = "webhooks.fan_out";
-    const POLICY: Policy = Policy::new();
+    // Addresses and names of people.
+    const POLICY: Policy = Policy::new().sealed();
     type Deps = Webhooks;
 
     async fn run(self, run: Run, webhooks: Webhooks) -> Result<(), Failure> {
@@ -104,27 +107,38 @@ impl Webhooks {
             .register::<FanOut>(self.clone())
             .register::<Deliver>(self.clone())
             .register::<Replay>(self.clone())
+            .register::<ForgetPerson>(self.clone())
             .periodic(prune)
     }
 
-    /// One delivery and one job for each endpoint that wants the event; the second time, nothing.
+    /// One delivery and one job for each endpoint that wants the event, and for a disabled one a delivery that is skipped; the second
+    /// time, nothing.
     async fn fan_out(&self, ctx: &Ctx, published: &Published) -> Result<(), DbError> {
-        let (now, id, name) = (ctx.now(), published.id.to_string(), published.event.name());
+        let (now, id, name, about) = (ctx.now(), published.id.to_string(), published.event.name(), published.event.user_id());
         let tx = self.inner.db.begin().await?;
         let mut wanted = store::endpoints::list_endpoints(&tx).await?;
         // What happened before somebody registered is not theirs, however late this job runs.
-        wanted.retain(|endpoint| endpoint.enabled && endpoint.events.covers(name) && endpoint.created_at <= published.timestamp);
-        if wanted.is_empty() {
+        wanted.retain(|endpoint| endpoint.events.covers(name) && endpoint.created_at <= published.timestamp);
+        if wanted.is_empty() || self.is_too_late(&tx, &published.event).await? {
             return Ok(());
         }
-        store::deliveries::insert_event(&tx, &id, name, &body(published)?, now).await?;
+        let new = NewEvent { id: &id, name, body: self.seal_body(&body(published)?), about };
+        store::deliveries::insert_event(&tx, new, now).await?;
+        let mut skipped = 0;
         for endpoint in wanted {
             let delivery = DeliveryId::generate();
-            if store::deliveries::insert_delivery(&tx, delivery, endpoint.id, &id, now).await? {
-                enqueue_delivery(&self.inner.jobs, ctx, &tx, Deliver { delivery, generation: 0 }, self.options(endpoint.id)).await?;
+            if store::deliveries::insert_delivery(&tx, delivery, endpoint.id, &id, endpoint.enabled, now).await? {
+                if endpoint.enabled {
+                    let (deliver, options) = (Deliver { delivery, generation: 0 }, self.options(endpoint.id, about));
+                    enqueue_delivery(&self.inner.jobs, ctx, &tx, deliver, options).await?;
+                } else {
+                    skipped += 1;
+                }
             }
         }
-        tx.commit().await
+        tx.commit().await?;
+        (0..skipped).for_each(|_| self.count(DeliveryState::Skipped));
+        Ok(())
     }
 
     async fn deliver(&self, run: &Run, deliver: Deliver) -> Result<(), Failure> {
@@ -136,8 +150,10 @@ impl Webhooks {
             return Ok(());
         }
         if !endpoint.enabled && delivery.event != TEST_EVENT {
-            return Ok(self.end(&run.ctx, &delivery, "the endpoint is disabled").await?);
+            return Ok(self.skip(&run.ctx, &delivery, DISABLED).await?);
         }
+        let unreadable = |_| Failure::retry("what is to be sent is sealed with another SECRET_KEY");
+        let Some(body) = self.open_body(&body).map_err(unreadable)? else { return Ok(self.skip(&run.ctx, &delivery, GONE).await?) };
         match self.call(run, &delivery, &endpoint, body).await? {
             Called::NotYet(wait, why) => Err(Failure::snooze(wait, why)),
             Called::Made(report) => {
@@ -223,12 +239,12 @@ impl Webhooks {
     }
 
     /// No call is made for it.
-    async fn end(&self, ctx: &Ctx, delivery: &Delivery, why: &str) -> Result<(), DbError> {
+    async fn skip(&self, ctx: &Ctx, delivery: &Delivery, why: &str) -> Result<(), DbError> {
         let tx = self.inner.db.begin().await?;
-        let outcome = Outcome { state: DeliveryState::Failed, called: false, status: None, error: Some(why) };
+        let outcome = Outcome { state: DeliveryState::Skipped, called: false, status: None, error: Some(why) };
         store::deliveries::keep(&tx, delivery, &outcome, ctx.now()).await?;
         tx.commit().await?;
-        self.count(DeliveryState::Failed);
+        self.count(DeliveryState::Skipped);
         Ok(())
     }
 
@@ -259,6 +275,7 @@ impl Webhooks {
             let wanted = replay.delivered_too || delivery.state != DeliveryState::Delivered;
             // What happened after somebody asked is not meant.
             if wanted && delivery.created_at <= replay.until && delivery.event != TEST_EVENT {
+                // Left out: what was erased.
                 self.replay(ctx, &tx, replay.endpoint, delivery.id).await?;
             }
         }
@@ -274,7 +291,7 @@ impl Webhooks {
         let before = ctx.now().minus(self.inner.config.keep.get());
         loop {
             let tx = self.inner.db.begin().await?;
-            let pruned = store::deliveries::prune(&tx, before, 500).await?;
+            let pruned = store::deliveries::prune(&tx, before, 500).await? + store::people::prune(&tx, before, 500).await?;
             tx.commit().await?;
             if pruned < 500 {
                 return Ok(());

@@ -121,6 +121,8 @@ pub enum DeliveryState {
     Waiting,
     Delivered,
     Failed,
+    /// No call was made: the endpoint was disabled, or whom it was about is gone.
+    Skipped,
 }
 
 impl DeliveryState {
@@ -129,18 +131,19 @@ impl DeliveryState {
             Self::Waiting => "waiting",
             Self::Delivered => "delivered",
             Self::Failed => "failed",
+            Self::Skipped => "skipped",
         }
     }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("is one of waiting, delivered, failed")]
+#[error("is one of waiting, delivered, failed, skipped")]
 pub struct BadState;
 
 impl FromStr for DeliveryState {
     type Err = BadState;
     fn from_str(text: &str) -> Result<Self, BadState> {
-        [Self::Waiting, Self::Delivered, Self::Failed].into_iter().find(|state| state.as_str() == text).ok_or(BadState)
+        [Self::Waiting, Self::Delivered, Self::Failed, Self::Skipped].into_iter().find(|state| state.as_str() == text).ok_or(BadState)
     }
 }
 

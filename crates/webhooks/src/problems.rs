@@ -31,6 +31,11 @@ baluarte_web::problems! {
         explanation: "Nothing is sent to this endpoint.", "No se envía nada a este destino.", "Nada é enviado a este destino.";
         remedy: "Enable it first.", "Actívalo primero.", "Ative-o primeiro.";
     }
+    EVENT_ERASED = CONFLICT "webhooks.event_erased" {
+        title: "The event was erased", "El evento se borró", "O evento foi apagado";
+        explanation: "The event was about somebody whose account was deleted, and what it said was erased with it.", "El evento trataba de alguien cuya cuenta se eliminó, y su contenido se borró con ella.", "O evento era sobre alguém cuja conta foi excluída, e o seu conteúdo foi apagado com ela.";
+        remedy: "Nothing is left to be sent: the endpoint was told with the event user.deleted.", "No queda nada que enviar: al destino se le avisó con el evento user.deleted.", "Não resta nada a enviar: o destino foi avisado com o evento user.deleted.";
+    }
 }
 
 impl From<WebhooksError> for Problem {
@@ -45,6 +50,7 @@ impl From<WebhooksError> for Problem {
             WebhooksError::DeliveryNotFound => Self::of(&DELIVERY_NOT_FOUND),
             WebhooksError::TooMany(_) => Self::of(&TOO_MANY_ENDPOINTS),
             WebhooksError::Disabled => Self::of(&ENDPOINT_DISABLED),
+            WebhooksError::Erased => Self::of(&EVENT_ERASED),
             WebhooksError::Forbidden(denied) => Self::forbidden(&denied),
             WebhooksError::Storage(DbError::Unavailable(_)) => Self::of(&UNAVAILABLE).retry_after(Duration::from_secs(5)),
             WebhooksError::Secrets(_) | WebhooksError::Storage(_) => Self::internal(&err),

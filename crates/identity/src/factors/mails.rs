@@ -73,7 +73,7 @@ impl FactorMails<'_> {
             notes: if signing_in { vec![works, t.code_not_you.to_owned()] } else { vec![works] },
             ..self.0.letter("identity.factor_code", to.locale, heading, until)
         };
-        letter.to(to.email.as_str())
+        letter.to(to.email.as_str()).about(to.id)
     }
 
     pub(crate) fn added(self, to: &User, kind: FactorKind, from: Option<IpAddr>, now: Timestamp) -> Message {
@@ -138,7 +138,7 @@ impl FactorMails<'_> {
         let action = Some(Action { label: t.choose, url: &url });
         let subject = fill(subject, &[self.0.site()]);
         let letter = Letter { subject, paragraphs, action, ..self.0.letter(kind, to.locale, heading, now.plus(NOTICE)) };
-        letter.to(to.email.as_str())
+        letter.to(to.email.as_str()).about(to.id)
     }
 
     /// One of each.

@@ -102,7 +102,7 @@ impl HttpJobs {
             return Err(HttpJobError::Invalid(wrong));
         }
         let mut tags = Vec::new();
-        tags.extend(owner.map(|owner| format!("by:{owner}")));
+        tags.extend(owner.map(crate::forget::by));
         let options = Options {
             run_at: new.run_at,
             // Two customers may have the same idea of a good key.

@@ -1,6 +1,7 @@
 //! Every statement of the crate.
 
 pub(crate) mod claim;
+pub(crate) mod forget;
 pub(crate) mod operator;
 pub(crate) mod queue;
 pub(crate) mod schedules;

@@ -14,10 +14,10 @@ use baluarte_audit::{Audit, AuditConfig};
 use baluarte_backplane::Backplane;
 use baluarte_db::Db;
 use baluarte_jobs::{
-    JobId, Jobs, JobsConfig, MIGRATIONS, Registry,
+    JobId, Jobs, JobsConfig, MIGRATIONS, Registry, SUBSCRIPTION,
     http_job::{Courier, Endpoints, HttpJob, HttpJobError, HttpJobs, NewHttpJob, Parts},
 };
-use baluarte_kernel::{Actor, Clock, CredentialKind, Ctx, PageQuery, Principal, Secret, Timestamp, UserId};
+use baluarte_kernel::{Actor, Clock, CredentialKind, Ctx, Event, PageQuery, Principal, Secret, Timestamp, UserId};
 use baluarte_outbound::{Names, SigningKey, sign};
 use baluarte_secrets::Secrets;
 use baluarte_telemetry::Metrics;
@@ -61,14 +61,15 @@ impl Site {
         let db = test.open(&[MIGRATIONS, baluarte_audit::MIGRATIONS]).await;
         let secrets = Secrets::new(&Secret::new("k"), &Secret::new("s"));
         let clock = test.clock.clone();
-        let jobs = Jobs::new(&JobsConfig::default(), db.clone(), Backplane::local(clock.clone()), secrets.clone(), clock.clone(), []);
+        let jobs =
+            Jobs::new(&JobsConfig::default(), db.clone(), Backplane::local(clock.clone()), secrets.clone(), clock.clone(), [SUBSCRIPTION]);
         let endpoints = Endpoints::new(&serde_json::from_value(endpoints).unwrap(), &BTreeMap::new(), secrets.clone());
         let courier = Courier::with_names(names, false, 64, clock.clone(), Metrics::default()).unwrap();
         let audit = Audit::start(&AuditConfig::default(), baluarte_audit::Parts::new(&db, &secrets, &clock)).await.unwrap();
         let schedules = serde_json::from_value(schedules).unwrap();
         let http = HttpJobs::new(Parts { jobs: jobs.clone(), db: db.clone(), audit, endpoints, courier, schedules });
         let ctx = caller(&clock, "user", Some(&["jobs"]));
-        Self { registry: http.registry().unwrap(), db, clock, jobs, http, ctx }
+        Self { registry: http.registry().unwrap().merge(jobs.registry()), db, clock, jobs, http, ctx }
     }
 
     /// The receiver is the endpoint `app`.
@@ -102,6 +103,38 @@ fn seconds_from(clock: &Clock, at: Timestamp) -> u64 {
 }
 
 each_backend! {
+    async fn what_somebody_had_called_goes_with_their_account_and_what_is_to_be_called_is_called(test: TestDb) {
+        let app = Receiver::start().await;
+        let site = Site::with_app(&test, &app).await;
+        let Actor::User(principal) = &site.ctx.actor else { panic!("somebody asks") };
+        let user_id = principal.user_id;
+        app.plan([Reply::With { status: 200, headers: Vec::new(), body: "thank you zoe@example.com".into() }]);
+        let done = site.enqueue("/hooks/done").await;
+        assert_eq!(site.run(done).await.state, "done");
+        let later = NewHttpJob { run_at: Some(site.clock.now().plus(Duration::from_secs(60))), ..hook("/hooks/later") };
+        let later = site.http.enqueue_http_job(&site.ctx, later).await.unwrap().id;
+        let operator = Ctx::operator(site.clock.clone());
+        let others = site.http.enqueue_http_job(&operator, hook("/hooks/others")).await.unwrap().id;
+        site.jobs.run_due_for_tests(&site.registry).await.unwrap();
+
+        let tx = site.db.begin().await.unwrap();
+        site.jobs.publish(&operator, &tx, Event::UserDeleted { user_id }).await.unwrap();
+        tx.commit().await.unwrap();
+        site.jobs.run_due_for_tests(&site.registry).await.unwrap();
+        assert!(matches!(site.http.find_http_job(&operator, done).await, Err(HttpJobError::NotFound)));
+        assert!(site.http.list_calls(done, 9).await.unwrap().is_empty());
+        assert_eq!(site.http.find_http_job(&operator, others).await.unwrap().0.state, "done");
+        let waiting = site.http.find_http_job(&operator, later).await.unwrap().0;
+        assert_eq!((waiting.owner, waiting.state.as_str()), (None, "scheduled"));
+        site.clock.advance(Duration::from_secs(60));
+        site.jobs.run_due_for_tests(&site.registry).await.unwrap();
+        assert_eq!(app.received().len(), 3);
+        // It looks once more when nothing is under way any more, and then that one is gone, too.
+        site.clock.advance(Duration::from_secs(600));
+        site.jobs.run_due_for_tests(&site.registry).await.unwrap();
+        assert!(matches!(site.http.find_http_job(&operator, later).await, Err(HttpJobError::NotFound)));
+    }
+
     async fn a_call_is_signed_as_standard_webhooks_says_and_2xx_means_done(test: TestDb) {
         let app = Receiver::start().await;
         let site = Site::with_app(&test, &app).await;

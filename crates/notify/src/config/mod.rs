@@ -44,6 +44,8 @@ pub struct NotifyConfig {
     pub suppress_complained: Period,
     /// How long a message's row is kept, without its content. Never less than the message is useful.
     pub keep: Period,
+    /// An alarm is raised when a message has been waiting for so long and could not be sent.
+    pub alarm_after: Period,
     /// Keep messages readable under /dev/outbox instead of only sending them. Refused in production. When it is not set: on in
     /// development without a provider of mail, where both `server.listen` and `server.public_url` are this machine only.
     pub dev_outbox: Option<bool>,
@@ -64,6 +66,7 @@ impl Default for NotifyConfig {
             suppress_bounced: Period::from_secs(30 * 86_400),
             suppress_complained: Period::from_secs(365 * 86_400),
             keep: Period::from_secs(30 * 86_400),
+            alarm_after: Period::from_secs(300),
             dev_outbox: None,
         }
     }
@@ -103,6 +106,9 @@ impl NotifyConfig {
         self.sms_guard.validate(needs_countries, self.twilio.sender(), findings);
         if !self.operator_email.trim().is_empty() && Mailbox::from_str(self.operator_email.trim()).is_err() {
             findings.add("notify.operator_email", format!("found {:?}, expected an address such as you@example.com", self.operator_email));
+        }
+        if !(1..=86_400).contains(&self.alarm_after.get().as_secs()) {
+            findings.add("notify.alarm_after", format!("found {}, allowed is 1s to 1d", self.alarm_after));
         }
         if self.keep.get().as_secs() < 86_400 {
             findings.add("notify.keep", "found less than a day: nobody could look at what became of a message");

@@ -206,7 +206,8 @@ pub(super) struct SuppressionView {
     #[schema(value_type = String, example = "sup_0192f0c1d2e37000a1b2c3d4e5f60718")]
     id: SuppressionId,
     channel: Channel,
-    #[schema(example = "zoe@example.com")]
+    /// As far as to recognise it: the whole address is stored nowhere. Search for it to see whether it is meant.
+    #[schema(example = "z…@example.com")]
     address: String,
     /// `bounced`, `complained`, `opted-out` or `operator`.
     #[schema(example = "bounced")]
@@ -222,7 +223,7 @@ pub(super) struct SuppressionView {
 }
 
 impl From<Suppression> for SuppressionView {
-    fn from(Suppression { id, channel, address, reason, detail, created_at, expires_at }: Suppression) -> Self {
+    fn from(Suppression { id, channel, address, reason, detail, created_at, expires_at, .. }: Suppression) -> Self {
         Self { id, channel, address, reason, detail, created_at, expires_at }
     }
 }

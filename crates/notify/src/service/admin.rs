@@ -9,7 +9,7 @@ use super::deliver::Deliver;
 use crate::{
     Channel, Message, Notify, NotifyError, ProviderCheck,
     actions::{MESSAGE_RESENT, MESSAGE_REVEALED, SUPPRESSION_ADDED, SUPPRESSION_REMOVED},
-    message::{Content, MessageFilter, MessageId, Stored, Suppression, SuppressionId, normal},
+    message::{Content, MessageFilter, MessageId, Stored, Suppression, SuppressionId, normal, redacted},
     provider::{Parcel, Provider},
     store::{
         self,
@@ -72,8 +72,9 @@ impl Notify {
     ) -> Result<Page<Suppression>, NotifyError> {
         ctx.require_admin()?;
         let guessed = if address.is_some_and(|text| text.contains('@')) { Channel::Email } else { Channel::Sms };
-        let address = address.map(|text| normal(channel.unwrap_or(guessed), text));
-        Ok(suppressions::list(&self.inner.db, channel, address, page).await?)
+        let meant = channel.unwrap_or(guessed);
+        let sought = address.map(|text| self.sought(meant, normal(meant, text)));
+        Ok(suppressions::list(&self.inner.db, channel, sought, page).await?)
     }
 
     /// From now on nothing is sent there. An address that is on the list for longer stays as it is.
@@ -86,10 +87,13 @@ impl Notify {
     ) -> Result<Suppression, NotifyError> {
         ctx.require_admin()?;
         let now = ctx.now();
+        let address = normal(channel, address);
         let new = Suppression {
             id: SuppressionId::generate(),
             channel,
-            address: normal(channel, address),
+            key: self.suppression_key(channel, &address),
+            address: redacted(channel, &address),
+            about: None,
             reason: "operator".to_owned(),
             detail,
             created_at: now,
@@ -97,7 +101,7 @@ impl Notify {
         };
         let tx = self.inner.db.begin().await?;
         self.suppress(ctx, &tx, &new).await?;
-        let held = suppressions::find(&tx, channel, &new.address, now).await?.ok_or(NotifyError::NotFound)?;
+        let held = suppressions::find(&tx, channel, &self.sought(channel, address), now).await?.ok_or(NotifyError::NotFound)?;
         tx.commit().await?;
         Ok(held)
     }

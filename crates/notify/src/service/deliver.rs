@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Channel, Notify,
     guard::SmsRefused,
-    message::{Content, MessageId, State, Stored, Suppression, SuppressionId, normal, without_recipient},
+    message::{Content, MessageId, State, Stored, Suppression, SuppressionId, normal, redacted, without_recipient},
     provider::{Found, Parcel, Provider, Refused, Suppress},
     store::{self, End, suppressions},
 };
@@ -81,7 +81,9 @@ impl Notify {
             return self.finish(&message, State::Failed, Some("sealed with another SECRET_KEY"), None, now).await;
         };
         let address = normal(message.channel, &message.to);
-        if let Some(found) = suppressions::find(self.inner.db.read(), message.channel, &address, now).await? {
+        if let Some(found) =
+            suppressions::find(self.inner.db.read(), message.channel, &self.sought(message.channel, address.clone()), now).await?
+        {
             let why = format!("nothing is sent to this address ({}) until {}", found.reason, found.expires_at);
             return self.finish(&message, State::Suppressed, Some(&why), None, now).await;
         }
@@ -200,10 +202,13 @@ impl Notify {
             Suppress::Complained => ("complained", self.inner.suppress_complained),
             Suppress::OptedOut => ("opted-out", self.inner.suppress_complained),
         };
+        let address = normal(message.channel, &message.to);
         Suppression {
             id: SuppressionId::generate(),
             channel: message.channel,
-            address: normal(message.channel, &message.to),
+            key: self.suppression_key(message.channel, &address),
+            address: redacted(message.channel, &address),
+            about: message.about,
             reason: reason.to_owned(),
             detail: Some(detail.to_owned()),
             created_at: now,

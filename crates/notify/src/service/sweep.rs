@@ -4,10 +4,10 @@ use baluarte_db::DbError;
 use baluarte_jobs::{Options, Registry};
 use baluarte_kernel::{Ctx, Periodic};
 
-use super::deliver::Deliver;
+use super::{ForgetPerson, deliver::Deliver};
 use crate::{
     Notify,
-    message::State,
+    message::{State, redacted},
     store::{self, spendings, suppressions},
 };
 
@@ -24,7 +24,7 @@ impl Notify {
             let notify = notify.clone();
             async move { Ok(notify.sweep(&ctx).await?) }
         });
-        Registry::default().register::<Deliver>(self.clone()).periodic(sweep)
+        Registry::default().register::<Deliver>(self.clone()).register::<ForgetPerson>(self.clone()).periodic(sweep)
     }
 
     /// Takes over what earlier versions left waiting, ends what came too late, erases what nobody needs any more.
@@ -43,6 +43,7 @@ impl Notify {
                 break;
             }
         }
+        self.hide_addresses().await?;
         for _ in 0..PIECES {
             let tx = db.begin().await?;
             let expired = store::expire(&tx, now, self.inner.dev_outbox, PIECE).await?;
@@ -51,7 +52,7 @@ impl Notify {
                 self.inner.report.messages(*channel, State::Expired);
             }
             if !expired.is_empty() {
-                tracing::warn!(target: "notify", count = expired.len(), "messages not sent in time; dropped");
+                tracing::error!(target: "notify", count = expired.len(), "ALARM: messages were not sent in time and are dropped");
             }
             if (expired.len() as i64) < PIECE {
                 break;
@@ -67,6 +68,23 @@ impl Notify {
             rows += spendings::prune(&tx, now, PIECE).await?;
             tx.commit().await?;
             if rows < PIECE.unsigned_abs() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Earlier versions stored the addresses of the list in clear.
+    async fn hide_addresses(&self) -> Result<(), DbError> {
+        for _ in 0..PIECES {
+            let tx = self.inner.db.begin().await?;
+            let found = suppressions::list_in_clear(&tx, PIECE).await?;
+            for entry in &found {
+                let key = self.suppression_key(entry.channel, &entry.address);
+                suppressions::hide(&tx, entry, &key, &redacted(entry.channel, &entry.address)).await?;
+            }
+            tx.commit().await?;
+            if (found.len() as i64) < PIECE {
                 break;
             }
         }

@@ -1,5 +1,6 @@
 //! All SQL of notify. SQL rather than entities: most of it decides in the statement, and the rest is as short.
 
+pub(crate) mod people;
 pub(crate) mod spendings;
 pub(crate) mod suppressions;
 
@@ -10,11 +11,14 @@ use baluarte_db::{
 };
 use baluarte_kernel::{Page, PageQuery, Timestamp};
 
-use crate::message::{Channel, Message, MessageFilter, MessageId, State, Stored};
+use crate::{
+    Waiting,
+    message::{Channel, Message, MessageFilter, MessageId, State, Stored},
+};
 
 const INSERT: &str =
-    "INSERT INTO messages (id, channel, recipient, locale, kind, sealed, state, attempts, next_attempt_at, useful_until, created_at, ended_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9, $8, $10)";
+    "INSERT INTO messages (id, channel, recipient, locale, kind, sealed, state, attempts, next_attempt_at, useful_until, created_at, ended_at, user_id)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9, $8, $10, $11)";
 
 pub(crate) async fn insert(tx: &Tx, id: MessageId, message: &Message, sealed: String, state: State, now: Timestamp) -> Result<(), DbError> {
     let ended_at = (state != State::Queued).then(|| now.micros());
@@ -29,13 +33,14 @@ pub(crate) async fn insert(tx: &Tx, id: MessageId, message: &Message, sealed: St
         now.micros().into(),
         message.useful_until.micros().into(),
         ended_at.into(),
+        message.about.map(|user| user.to_string()).into(),
     ];
     tx.execute_raw(sql(tx, INSERT, values)).await?;
     Ok(())
 }
 
 const COLUMNS: &str = "id, channel, recipient, locale, kind, sealed, state, attempts, provider, provider_reference, last_error,
-    trying_since, counted, useful_until, created_at, ended_at";
+    trying_since, counted, useful_until, created_at, ended_at, user_id";
 
 fn stored(row: &QueryResult) -> Result<Stored, DbError> {
     let text = |column: &str| row.try_get::<String>("", column);
@@ -57,6 +62,11 @@ fn stored(row: &QueryResult) -> Result<Stored, DbError> {
         sealed: row.try_get("", "sealed")?,
         trying_since: time("trying_since")?,
         counted: row.try_get("", "counted")?,
+        about: row
+            .try_get::<Option<String>>("", "user_id")?
+            .map(|user| user.parse())
+            .transpose()
+            .map_err(|_| DbError::Corrupt("messages.user_id"))?,
     })
 }
 
@@ -154,7 +164,8 @@ pub(crate) async fn advance(tx: &Tx, id: MessageId, end: &End<'_>, now: Timestam
     Ok(tx.execute_raw(sql(tx, ADVANCE, values)).await?.rows_affected() == 1)
 }
 
-const RESEND: &str = "UPDATE messages SET state = 'queued', last_error = NULL, ended_at = NULL, trying_since = NULL, counted = FALSE
+const RESEND: &str = "UPDATE messages SET state = 'queued', last_error = NULL, ended_at = NULL, trying_since = NULL, counted = FALSE,
+    next_attempt_at = $2
     WHERE id = $1 AND state IN ('failed', 'suppressed', 'refused') AND sealed IS NOT NULL AND useful_until > $2";
 
 /// A message that nobody took goes back to the queue. False when it cannot.
@@ -230,4 +241,26 @@ pub(crate) async fn list_kept(db: &Db, limit: i64) -> Result<Vec<Kept>, DbError>
         })
     };
     rows.iter().map(kept).collect()
+}
+
+const WAITING: &str = "SELECT COUNT(*) AS messages, MIN(next_attempt_at) AS since FROM messages
+    WHERE state IN ('waiting', 'queued') AND channel = $1";
+const FIRST: &str =
+    "SELECT last_error FROM messages WHERE state IN ('waiting', 'queued') AND channel = $1 ORDER BY next_attempt_at LIMIT 1";
+
+/// How many are still to be sent, and about the one that has waited longest.
+pub(crate) async fn waiting(db: &Db, channel: Channel, now: Timestamp) -> Result<Waiting, DbError> {
+    let (read, name) = (db.read(), channel.as_str());
+    let row = read.query_one_raw(sql(read, WAITING, [name.into()])).await?.ok_or(DbError::NotFound)?;
+    let since = row.try_get::<Option<i64>>("", "since")?.map(Timestamp::from_micros);
+    let last_error = match since {
+        Some(_) => read.query_one_raw(sql(read, FIRST, [name.into()])).await?.map(|row| row.try_get("", "last_error")).transpose()?,
+        None => None,
+    };
+    Ok(Waiting {
+        channel,
+        messages: u64::try_from(row.try_get::<i64>("", "messages")?).unwrap_or_default(),
+        oldest: since.map(|since| now.since(since)).unwrap_or_default(),
+        last_error: last_error.flatten(),
+    })
 }

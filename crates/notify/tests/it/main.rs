@@ -6,6 +6,7 @@ mod callbacks;
 mod delivery;
 mod guard;
 mod outbox;
+mod people;
 mod providers;
 mod smtp_server;
 mod sweep;
@@ -21,7 +22,7 @@ use baluarte_db::{
 };
 use baluarte_jobs::{Jobs, JobsConfig, Registry};
 use baluarte_kernel::{Clock, Ctx, Locale, Secret};
-use baluarte_notify::{Channel, Message, MessageId, Notify, NotifyConfig, Parts, TwilioConfig};
+use baluarte_notify::{Channel, Message, MessageId, Notify, NotifyConfig, Parts, SUBSCRIPTIONS, TwilioConfig};
 use baluarte_secrets::Secrets;
 use baluarte_testkit::{FakeTwilio, TestDb};
 
@@ -43,7 +44,14 @@ impl App {
     async fn start(test: &TestDb, config: &NotifyConfig) -> Self {
         let (db, clock) = (test.open(ALL).await, test.clock.clone());
         let secrets = Secrets::new(&Secret::new("k"), &Secret::new("s"));
-        let jobs = Jobs::new(&JobsConfig::default(), db.clone(), Backplane::local(clock.clone()), secrets.clone(), clock.clone(), []);
+        let jobs = Jobs::new(
+            &JobsConfig::default(),
+            db.clone(),
+            Backplane::local(clock.clone()),
+            secrets.clone(),
+            clock.clone(),
+            SUBSCRIPTIONS.iter().copied(),
+        );
         let parts = Parts {
             db: db.clone(),
             jobs: jobs.clone(),
@@ -88,6 +96,7 @@ impl App {
             html: Some("<p>t0ken</p>".into()),
             kind: "identity.verify_email",
             useful_until: self.clock.now().plus(Duration::from_secs(3_600)),
+            about: None,
         }
     }
 
@@ -101,6 +110,7 @@ impl App {
             html: None,
             kind: "identity.sms_code",
             useful_until: self.clock.now().plus(Duration::from_secs(600)),
+            about: None,
         }
     }
 

@@ -162,7 +162,8 @@ each_backend! {
             let id = app.send(app.sms(number)).await;
             app.work().await;
             assert_eq!(app.state(id).await, "failed", "{number}");
-            assert_eq!(app.count(&format!("suppressions WHERE address = '{number}' AND reason = '{reason}'")).await, 1);
+            let shown = format!("+150…0{}", &number[11..]);
+            assert_eq!(app.count(&format!("suppressions WHERE shown = '{shown}' AND reason = '{reason}'")).await, 1);
             assert!(!app.stored::<String>(id, "last_error").await.contains(number));
             let again = app.send(app.sms(number)).await;
             app.work().await;

@@ -139,7 +139,7 @@ fn a_short_one(channel: Channel, url: &str, locale: Locale) -> Message {
         Channel::Sms => String::new(),
     };
     let useful_until = now.plus(std::time::Duration::from_secs(600));
-    Message { channel, to: String::new(), locale, subject, text, html: None, kind: "notify.test", useful_until }
+    Message { channel, to: String::new(), locale, subject, text, html: None, kind: "notify.test", useful_until, about: None }
 }
 
 fn language(text: &str) -> Result<Locale, String> {

@@ -17,6 +17,7 @@ mod operations;
 mod outgoing;
 mod outside;
 mod own_surface;
+mod people;
 mod production;
 mod real_apps;
 mod recorded;

@@ -21,7 +21,7 @@ pub(super) struct DeliveryView {
     event_id: String,
     #[schema(example = "user.registered")]
     event: String,
-    /// `waiting`, `delivered` or `failed`.
+    /// `waiting`, `delivered`, `failed`, or `skipped`: no call was made, because the endpoint was disabled or the person is gone.
     state: &'static str,
     /// The job that makes the calls.
     #[schema(value_type = Option<String>, required)]
@@ -64,8 +64,9 @@ impl From<Delivery> for DeliveryView {
 pub(super) struct DeliveryDetailView {
     #[serde(flatten)]
     delivery: DeliveryView,
-    /// The bytes that are sent.
-    body: String,
+    /// The bytes that are sent; null once they were erased with the account of whom they were about.
+    #[schema(required)]
+    body: Option<String>,
     /// The latest 20, the last one first.
     calls: Vec<DeliveryCallView>,
 }
@@ -121,7 +122,7 @@ pub(super) struct DeliveriesQuery {
 #[utoipa::path(get, path = "/api/v1/admin/webhooks/{id}/deliveries", tag = "webhooks",
     params(
         ("id" = String, Path),
-        ("state" = Option<String>, Query, description = "`waiting`, `delivered` or `failed`"),
+        ("state" = Option<String>, Query, description = "`waiting`, `delivered`, `failed` or `skipped`"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 200),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
     ),

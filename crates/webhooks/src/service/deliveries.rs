@@ -1,8 +1,9 @@
 //! What was sent, and sending it again.
 
 use baluarte_audit::Entry;
+use baluarte_db::Tx;
 use baluarte_jobs::{Options, http_job::CallMade};
-use baluarte_kernel::{Ctx, EventId, Page, PageQuery, Timestamp};
+use baluarte_kernel::{Ctx, EventId, Page, PageQuery, Timestamp, UserId};
 use serde_json::json;
 
 use super::Webhooks;
@@ -10,7 +11,10 @@ use crate::{
     WebhooksError, actions,
     jobs::{Deliver, Replay, enqueue_delivery},
     model::{Delivery, DeliveryId, DeliveryState, EndpointId, TEST_EVENT},
-    store::{self, deliveries::Chosen},
+    store::{
+        self,
+        deliveries::{Chosen, NewEvent},
+    },
 };
 
 /// Of each delivery, as shown.
@@ -20,7 +24,8 @@ const CALLS: u32 = 20;
 #[derive(Debug, Clone)]
 pub struct DeliveryDetail {
     pub delivery: Delivery,
-    pub body: String,
+    /// Absent once it was erased with the account of whom it was about.
+    pub body: Option<String>,
     pub calls: Vec<CallMade>,
 }
 
@@ -47,7 +52,7 @@ impl Webhooks {
             Some(job) => self.inner.http.list_calls(job, CALLS).await?,
             None => Vec::new(),
         };
-        Ok(DeliveryDetail { delivery, body, calls })
+        Ok(DeliveryDetail { delivery, body: self.open_body(&body)?, calls })
     }
 
     /// Sends an event that shows that the endpoint works, also while it is disabled.
@@ -57,12 +62,13 @@ impl Webhooks {
         let body = json!({ "type": TEST_EVENT, "timestamp": now, "data": { "endpoint_id": endpoint } }).to_string();
         let id = DeliveryId::generate();
         let tx = self.inner.db.begin().await?;
-        store::deliveries::insert_event(&tx, &event, TEST_EVENT, &body, now).await?;
-        if !store::deliveries::insert_delivery(&tx, id, endpoint, &event, now).await? {
+        let new = NewEvent { id: &event, name: TEST_EVENT, body: self.seal_body(&body), about: None };
+        store::deliveries::insert_event(&tx, new, now).await?;
+        if !store::deliveries::insert_delivery(&tx, id, endpoint, &event, true, now).await? {
             return Err(WebhooksError::EndpointNotFound);
         }
         // Somebody is looking at it.
-        let options = Options { max_attempts: Some(1), ..self.options(endpoint) };
+        let options = Options { max_attempts: Some(1), ..self.options(endpoint, None) };
         enqueue_delivery(&self.inner.jobs, ctx, &tx, Deliver { delivery: id, generation: 0 }, options).await?;
         let (delivery, _) = store::deliveries::find_delivery(&tx, id).await?.ok_or(WebhooksError::DeliveryNotFound)?;
         self.inner.audit.record(ctx, &tx, Entry::new(&actions::TEST_SENT, "endpoint").of(endpoint));
@@ -78,7 +84,9 @@ impl Webhooks {
         let tx = self.inner.db.begin().await?;
         let found = store::deliveries::find_delivery(&tx, id).await?;
         found.filter(|(it, _)| it.endpoint_id == endpoint).ok_or(WebhooksError::DeliveryNotFound)?;
-        self.replay(ctx, &tx, endpoint, id).await?;
+        if !self.replay(ctx, &tx, endpoint, id).await? {
+            return Err(WebhooksError::Erased);
+        }
         let (delivery, _) = store::deliveries::find_delivery(&tx, id).await?.ok_or(WebhooksError::DeliveryNotFound)?;
         self.inner.audit.record(ctx, &tx, Entry::new(&actions::REPLAYED, "delivery").of(id));
         tx.commit().await?;
@@ -105,14 +113,18 @@ impl Webhooks {
         Ok(())
     }
 
-    /// In the caller's transaction. A job that makes calls for it already makes no further one.
-    pub(crate) async fn replay(&self, ctx: &Ctx, tx: &baluarte_db::Tx, endpoint: EndpointId, id: DeliveryId) -> Result<(), WebhooksError> {
-        let generation = store::deliveries::reopen(tx, id).await?;
-        enqueue_delivery(&self.inner.jobs, ctx, tx, Deliver { delivery: id, generation }, self.options(endpoint)).await?;
-        Ok(())
+    /// In the caller's transaction. A job that makes calls for it already makes no further one. False: it was erased.
+    pub(crate) async fn replay(&self, ctx: &Ctx, tx: &Tx, endpoint: EndpointId, id: DeliveryId) -> Result<bool, WebhooksError> {
+        let Some(started) = store::deliveries::reopen(tx, id).await? else { return Ok(false) };
+        let (deliver, options) = (Deliver { delivery: id, generation: started.generation }, self.options(endpoint, started.about));
+        enqueue_delivery(&self.inner.jobs, ctx, tx, deliver, options).await?;
+        Ok(true)
     }
 
-    pub(crate) fn options(&self, endpoint: EndpointId) -> Options {
-        Options { tags: vec![format!("endpoint:{endpoint}")], max_attempts: Some(self.inner.config.max_attempts), ..Options::default() }
+    /// `about`: whose account takes the job with it, and what was answered.
+    pub(crate) fn options(&self, endpoint: EndpointId, about: Option<UserId>) -> Options {
+        let mut tags = vec![format!("endpoint:{endpoint}")];
+        tags.extend(about.map(baluarte_jobs::about));
+        Options { tags, max_attempts: Some(self.inner.config.max_attempts), ..Options::default() }
     }
 }

@@ -47,6 +47,7 @@ pub struct Parts {
 
 const URL: &str = "webhooks.url";
 const SECRET: &str = "webhooks.secret";
+const BODY: &str = "webhooks.body";
 
 impl Webhooks {
     pub fn new(parts: Parts) -> Self {
@@ -62,6 +63,23 @@ impl Webhooks {
     pub(crate) fn open_key(&self, sealed: &str) -> Result<SigningKey, SecretsError> {
         let plain = Secret::new(String::from_utf8(self.inner.secrets.open(SECRET, sealed)?).map_err(|_| SecretsError::CannotOpen)?);
         plain.expose().parse().map_err(|_| SecretsError::CannotOpen)
+    }
+
+    /// What is sent; nothing when it was erased.
+    pub(crate) fn open_body(&self, stored: &str) -> Result<Option<String>, SecretsError> {
+        match stored {
+            "" => Ok(None),
+            // Written before bodies were sealed.
+            clear if clear.starts_with('{') => Ok(Some(clear.to_owned())),
+            sealed => {
+                let plain = self.inner.secrets.open(BODY, sealed)?;
+                String::from_utf8(plain).map(Some).map_err(|_| SecretsError::CannotOpen)
+            }
+        }
+    }
+
+    pub(crate) fn seal_body(&self, body: &str) -> String {
+        self.inner.secrets.seal(BODY, body.as_bytes())
     }
 
     fn seal_url(&self, url: &str) -> String {

@@ -4,26 +4,58 @@ use baluarte_db::{
     sql,
 };
 use baluarte_jobs::JobId;
-use baluarte_kernel::Timestamp;
+use baluarte_kernel::{Timestamp, UserId};
 
 use super::{get, moment};
 use crate::model::{Delivery, DeliveryId, DeliveryState, EndpointId};
 
-const INSERT_EVENT: &str = "INSERT INTO webhook_events (id, type, body, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO NOTHING";
+/// An event to be kept.
+pub(crate) struct NewEvent<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) name: &'a str,
+    /// Sealed.
+    pub(crate) body: String,
+    pub(crate) about: Option<UserId>,
+}
+
+const INSERT_EVENT: &str =
+    "INSERT INTO webhook_events (id, type, body, user_id, created_at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (id) DO NOTHING";
 
 /// Nothing changes when it is there already.
-pub(crate) async fn insert_event(tx: &Tx, id: &str, name: &str, body: &str, now: Timestamp) -> Result<(), DbError> {
-    tx.execute_raw(sql(tx, INSERT_EVENT, [id.into(), name.into(), body.into(), now.micros().into()])).await?;
+pub(crate) async fn insert_event(tx: &Tx, new: NewEvent<'_>, now: Timestamp) -> Result<(), DbError> {
+    let about = new.about.map(|user| user.to_string());
+    let values = [new.id.into(), new.name.into(), new.body.into(), about.into(), now.micros().into()];
+    tx.execute_raw(sql(tx, INSERT_EVENT, values)).await?;
     Ok(())
 }
 
-const INSERT: &str = "INSERT INTO webhook_deliveries (id, endpoint_id, event_id, state, generation, attempts, created_at)
-    SELECT $1, $2, $3, 'waiting', 0, 0, $4 WHERE EXISTS (SELECT 1 FROM webhook_endpoints WHERE id = $2)
+/// Why a delivery was skipped.
+pub(crate) const DISABLED: &str = "the endpoint was disabled";
+
+const INSERT: &str =
+    "INSERT INTO webhook_deliveries (id, endpoint_id, event_id, state, generation, attempts, created_at, finished_at, error)
+    SELECT $1, $2, $3, $5, 0, 0, $4, $6, $7 WHERE EXISTS (SELECT 1 FROM webhook_endpoints WHERE id = $2)
     ON CONFLICT (endpoint_id, event_id) DO NOTHING";
 
-/// False: this endpoint has the event already, or has just been deleted.
-pub(crate) async fn insert_delivery(tx: &Tx, id: DeliveryId, endpoint: EndpointId, event: &str, now: Timestamp) -> Result<bool, DbError> {
-    let values = [id.to_string().into(), endpoint.to_string().into(), event.into(), now.micros().into()];
+/// False: this endpoint has the event already, or has just been deleted. `call`: otherwise it is skipped, until somebody replays it.
+pub(crate) async fn insert_delivery(
+    tx: &Tx,
+    id: DeliveryId,
+    endpoint: EndpointId,
+    event: &str,
+    call: bool,
+    now: Timestamp,
+) -> Result<bool, DbError> {
+    let (state, finished) = if call { (DeliveryState::Waiting, None) } else { (DeliveryState::Skipped, Some(now.micros())) };
+    let values: [Value; 7] = [
+        id.to_string().into(),
+        endpoint.to_string().into(),
+        event.into(),
+        now.micros().into(),
+        state.as_str().into(),
+        finished.into(),
+        finished.map(|_| DISABLED).into(),
+    ];
     Ok(tx.execute_raw(sql(tx, INSERT, values)).await?.rows_affected() == 1)
 }
 
@@ -36,7 +68,7 @@ pub(crate) async fn set_job(tx: &Tx, id: DeliveryId, job: JobId) -> Result<(), D
 const COLUMNS: &str =
     "d.id, d.endpoint_id, d.event_id, e.type, d.state, d.generation, d.job_id, d.attempts, d.status, d.error, d.created_at, d.finished_at";
 
-/// With what is sent.
+/// With what is sent, as it is stored.
 pub(crate) async fn find_delivery(conn: &impl ConnectionTrait, id: DeliveryId) -> Result<Option<(Delivery, String)>, DbError> {
     let text = format!("SELECT {COLUMNS}, e.body FROM webhook_deliveries d JOIN webhook_events e ON e.id = d.event_id WHERE d.id = $1");
     let row = conn.query_one_raw(sql(conn, &text, [id.to_string().into()])).await?;
@@ -79,12 +111,22 @@ pub(crate) async fn list_deliveries(
 }
 
 const REOPEN: &str = "UPDATE webhook_deliveries SET state = 'waiting', generation = generation + 1, finished_at = NULL, error = NULL
-    WHERE id = $1 RETURNING generation";
+    WHERE id = $1 AND EXISTS (SELECT 1 FROM webhook_events e WHERE e.id = webhook_deliveries.event_id AND e.body <> '')
+    RETURNING generation, (SELECT e.user_id FROM webhook_events e WHERE e.id = webhook_deliveries.event_id) AS about";
 
-/// Starts it again; which start this is.
-pub(crate) async fn reopen(tx: &Tx, id: DeliveryId) -> Result<i64, DbError> {
-    let row = tx.query_one_raw(sql(tx, REOPEN, [id.to_string().into()])).await?.ok_or(DbError::NotFound)?;
-    get(&row, "generation")
+/// A delivery that was started again.
+pub(crate) struct Started {
+    /// Which start this is.
+    pub(crate) generation: i64,
+    pub(crate) about: Option<UserId>,
+}
+
+/// Starts it again; nothing when what was to be sent is gone.
+pub(crate) async fn reopen(tx: &Tx, id: DeliveryId) -> Result<Option<Started>, DbError> {
+    let Some(row) = tx.query_one_raw(sql(tx, REOPEN, [id.to_string().into()])).await? else { return Ok(None) };
+    let about: Option<String> = get(&row, "about")?;
+    let about = about.map(|user| user.parse().map_err(|_| DbError::Corrupt("webhook_events.user_id"))).transpose()?;
+    Ok(Some(Started { generation: get(&row, "generation")?, about }))
 }
 
 /// What became of one call, or of all of them.

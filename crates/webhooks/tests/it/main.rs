@@ -4,4 +4,5 @@
 
 mod deliveries;
 mod endpoints;
+mod people;
 mod site;

@@ -13,7 +13,7 @@ use baluarte_kernel::{Clock, Ctx, Event, EventId, PageQuery, Secret, UserId};
 use baluarte_secrets::Secrets;
 use baluarte_telemetry::Metrics;
 use baluarte_testkit::{Receiver, TestDb};
-use baluarte_webhooks::{Delivery, Endpoint, EndpointId, NewEndpoint, Parts, SUBSCRIPTION, Webhooks, WebhooksConfig};
+use baluarte_webhooks::{Delivery, Endpoint, EndpointId, NewEndpoint, Parts, SUBSCRIPTIONS, Webhooks, WebhooksConfig};
 use serde_json::json;
 
 pub(crate) struct Site {
@@ -38,7 +38,14 @@ impl Site {
         let secrets = Secrets::new(&Secret::new("k"), &Secret::new("s"));
         let (clock, metrics) = (test.clock.clone(), Metrics::default());
         let backplane = Backplane::local(clock.clone());
-        let jobs = Jobs::new(&JobsConfig::default(), db.clone(), backplane, secrets.clone(), clock.clone(), [SUBSCRIPTION]);
+        let jobs = Jobs::new(
+            &JobsConfig::default(),
+            db.clone(),
+            backplane,
+            secrets.clone(),
+            clock.clone(),
+            SUBSCRIPTIONS.iter().copied().chain([baluarte_jobs::SUBSCRIPTION]),
+        );
         let endpoints = json!({ "app": { "url": app.url(), "timeout": "300ms" } });
         let endpoints = Endpoints::new(&serde_json::from_value(endpoints).unwrap(), &BTreeMap::new(), secrets.clone());
         let courier = Courier::new(false, 64, clock.clone(), metrics.clone()).unwrap();
@@ -53,7 +60,7 @@ impl Site {
         };
         let http = HttpJobs::new(parts);
         let webhooks = Webhooks::new(Parts { config, db: db.clone(), audit, jobs: jobs.clone(), http, secrets, metrics: metrics.clone() });
-        let registry = webhooks.registry();
+        let registry = webhooks.registry().merge(jobs.registry());
         Self { db, jobs, webhooks, registry, metrics, ctx: Ctx::operator(clock.clone()), clock }
     }
 
@@ -65,10 +72,15 @@ impl Site {
         (endpoint.id, secret)
     }
 
-    /// Somebody was deleted.
+    /// Somebody was disabled.
     pub(crate) async fn publish(&self) -> EventId {
+        self.tell(Event::UserDisabled { user_id: UserId::generate() }).await
+    }
+
+    /// As it is told about somebody.
+    pub(crate) async fn tell(&self, event: Event) -> EventId {
         let tx = self.db.begin().await.unwrap();
-        let id = self.jobs.publish(&self.ctx, &tx, Event::UserDeleted { user_id: UserId::generate() }).await.unwrap();
+        let id = self.jobs.publish(&self.ctx, &tx, event).await.unwrap();
         tx.commit().await.unwrap();
         id
     }
@@ -104,6 +116,12 @@ impl Site {
             .await
             .unwrap();
         rows.iter().map(|row| row.try_get("", "action").unwrap()).collect()
+    }
+
+    pub(crate) async fn execute(&self, text: &str) {
+        let tx = self.db.begin().await.unwrap();
+        tx.execute_unprepared(text).await.unwrap();
+        tx.commit().await.unwrap();
     }
 
     /// Every text of a table.
