@@ -20,11 +20,13 @@ const ERROR_CHARS: usize = 2_000;
 /// A run that was canceled and goes on is dropped after this.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(10);
 
-/// What a run says to its worker. The number is that of the run.
+/// How far a run says that it has come.
 #[derive(Debug)]
-pub(crate) enum Report {
-    Progress(u64, JobId, String),
-    Ended(u64, Ended),
+pub(crate) struct Progress {
+    /// The number of the run.
+    pub(crate) run: u64,
+    pub(crate) job: JobId,
+    pub(crate) text: String,
 }
 
 /// What every run needs.
@@ -42,7 +44,7 @@ impl Runner {
         job: Claimed,
         number: u64,
         canceled: CancellationToken,
-        reports: mpsc::UnboundedSender<Report>,
+        reports: mpsc::UnboundedSender<Progress>,
     ) -> Ended {
         let ctx = Ctx::system(self.clock.clone());
         let run = Run { id: job.id, attempt: job.attempt, max_attempts: job.max_attempts, ctx, canceled, number, reports };
@@ -52,6 +54,9 @@ impl Runner {
 
     async fn ending(&self, job: &Claimed, run: Run) -> Ending {
         let now = self.clock.now();
+        if run.canceled.is_cancelled() {
+            return Ending::Canceled { error: "it was canceled before it was its turn".to_owned() };
+        }
         if job.expires_at.is_some_and(|at| at <= now) {
             return Ending::Canceled { error: "its useful life was over before it was its turn".to_owned() };
         }

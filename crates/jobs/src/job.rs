@@ -7,7 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::attempt::Report;
+use crate::attempt::Progress;
 
 /// Marks the identifiers of jobs.
 pub enum JobKind {}
@@ -161,7 +161,7 @@ pub struct Run {
     pub ctx: Ctx,
     pub(crate) canceled: CancellationToken,
     pub(crate) number: u64,
-    pub(crate) reports: mpsc::UnboundedSender<Report>,
+    pub(crate) reports: mpsc::UnboundedSender<Progress>,
 }
 
 impl Run {
@@ -175,7 +175,7 @@ impl Run {
     pub fn progress(&self, text: impl fmt::Display) {
         let text = text.to_string().chars().filter(|c| !c.is_control()).take(200).collect();
         // Nobody listens after a stop.
-        let _ = self.reports.send(Report::Progress(self.number, self.id, text));
+        let _ = self.reports.send(Progress { run: self.number, job: self.id, text });
     }
 
     /// After this attempt there is no other.

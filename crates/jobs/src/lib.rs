@@ -52,6 +52,12 @@ pub const MIGRATIONS: Migrations = Migrations {
     steps: &[
         Migration::common("0001_jobs", include_str!("../migrations/0001_jobs.sql")),
         Migration::common("0002_http_jobs", include_str!("../migrations/0002_http_jobs.sql")),
+        Migration {
+            name: "0003_compare_bytes",
+            // It does so already.
+            sqlite: "SELECT 1",
+            postgres: include_str!("../migrations/0003_compare_bytes.postgres.sql"),
+        },
     ],
 };
 
@@ -117,7 +123,7 @@ impl Jobs {
         if let Some(first) = new.first() {
             self.ring_after(tx, first.lane, first.run_at > now);
         }
-        queue::insert_all(tx, new, now).await?;
+        queue::insert_alike(tx, new, now).await?;
         Ok(ids)
     }
 
@@ -143,7 +149,7 @@ impl Jobs {
         if new.unique_key.is_some() {
             return queue::insert_unique(tx, new, now).await;
         }
-        queue::insert_all(tx, vec![new], now).await?;
+        queue::insert(tx, new, now).await?;
         Ok((id, true))
     }
 

@@ -7,7 +7,7 @@ use baluarte_db::{
 };
 use baluarte_kernel::Timestamp;
 
-use super::{ROWS, count, get, job_id, time_if_any};
+use super::{count, get, job_id, these, time_if_any};
 use crate::job::JobId;
 
 /// What a worker gets to do.
@@ -19,6 +19,7 @@ pub(crate) struct Claimed {
     pub(crate) sealed: bool,
     pub(crate) attempt: u32,
     pub(crate) max_attempts: u32,
+    priority: i64,
     pub(crate) run_at: Timestamp,
     pub(crate) expires_at: Option<Timestamp>,
     /// It is a run of this schedule.
@@ -72,7 +73,7 @@ pub(crate) async fn room(tx: &Tx, db: &Db, lane: &str, at_once: u32) -> Result<u
     Ok(at_once.saturating_sub(count(get(&row, "running")?)) as usize)
 }
 
-const TAKEN: &str = "RETURNING id, kind, payload, sealed, attempts, max_attempts, run_at, expires_at, unique_key";
+const TAKEN: &str = "RETURNING id, kind, payload, sealed, attempts, max_attempts, priority, run_at, expires_at, unique_key";
 /// Who was taken for dead gets nothing until it has begun anew.
 const ALIVE: &str = "EXISTS (SELECT 1 FROM workers WHERE id = $2 AND lost_at IS NULL)";
 /// Decides and marks in one statement: what comes back is this worker's.
@@ -91,6 +92,18 @@ pub(crate) struct Taker<'a> {
     pub(crate) now: Timestamp,
 }
 
+/// PostgreSQL plans by what it last counted, which may have been an empty queue: then it fetches and sorts all that is ready to take a
+/// few. For the rest of the transaction it goes by the indexes, which fit.
+const BY_INDEX: &str = "SET LOCAL enable_sort = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = off";
+
+/// Before the first claim of a transaction, and before jobs are looked up.
+pub(crate) async fn prepare(tx: &Tx, db: &Db) -> Result<(), DbError> {
+    if let Some(settings) = db.per_dialect(None, Some(BY_INDEX)) {
+        tx.execute_unprepared(settings).await?;
+    }
+    Ok(())
+}
+
 /// Takes jobs of one lane, the most urgent first, and in the order in which they became due.
 pub(crate) async fn claim(
     tx: &Tx,
@@ -106,8 +119,8 @@ pub(crate) async fn claim(
     values.extend(kinds.iter().map(|kind| Value::from(*kind)));
     let rows = tx.query_all_raw(sql(tx, &format!("{text} {TAKEN}"), values)).await?;
     let mut claimed = rows.iter().map(claimed).collect::<Result<Vec<_>, _>>()?;
-    // Neither database promises an order here. The priority is in the choice; among the chosen, age decides.
-    claimed.sort_unstable_by_key(|job| (job.run_at, job.id));
+    // Neither database promises an order here.
+    claimed.sort_unstable_by_key(|job| (job.priority, job.run_at, job.id));
     Ok(claimed)
 }
 
@@ -123,6 +136,7 @@ fn claimed(row: &QueryResult) -> Result<Claimed, DbError> {
         sealed: get(row, "sealed")?,
         attempt: count(get(row, "attempts")?),
         max_attempts: count(get(row, "max_attempts")?),
+        priority: get(row, "priority")?,
         run_at: super::time(row, "run_at")?,
         expires_at: time_if_any(row, "expires_at")?,
         schedule: key.as_deref().and_then(|key| key.strip_prefix(SCHEDULE_KEY)).map(str::to_owned),
@@ -148,8 +162,8 @@ pub(crate) struct Ended {
 }
 
 /// `worker` and `state` in each: whoever lost the job in the meantime changes nothing.
-const DONE: &str = "UPDATE jobs SET state = 'done', finished_at = $1, error = NULL, progress = NULL
-    WHERE state = 'running' AND worker = $2 AND id IN (IDS)";
+const DONE: &str =
+    "UPDATE jobs SET state = 'done', finished_at = $1, error = NULL, progress = NULL THESE AND state = 'running' AND worker = $2";
 const RETRY: &str = "UPDATE jobs SET state = 'scheduled', run_at = $3, attempts = attempts - $4, error = $5, worker = NULL, progress = NULL
     WHERE state = 'running' AND worker = $1 AND id = $2";
 const END: &str = "UPDATE jobs SET state = $3, finished_at = $4, error = $5 WHERE state = 'running' AND worker = $1 AND id = $2";
@@ -157,16 +171,12 @@ pub(super) const REMEMBER_ERROR: &str = "INSERT INTO job_errors (job_id, attempt
     ON CONFLICT (job_id, attempt) DO UPDATE SET at = $3, error = $4";
 
 /// Writes what became of runs; may be repeated when nobody knows whether it was committed.
-pub(crate) async fn finish(tx: &Tx, taker: Taker<'_>, ended: &[Ended]) -> Result<(), DbError> {
+pub(crate) async fn finish(tx: &Tx, db: &Db, taker: Taker<'_>, ended: &[Ended]) -> Result<(), DbError> {
     let (worker, now) = (taker.worker, taker.now);
     let done: Vec<JobId> = ended.iter().filter(|it| it.ending == Ending::Done).map(|it| it.id).collect();
-    for piece in done.chunks(ROWS) {
-        // Few lengths make few statements to prepare; a job named twice does no harm.
-        let padded = piece.len().next_power_of_two();
-        let text = DONE.replace("IDS", &placeholders(3, padded));
-        let mut values: Vec<Value> = vec![now.micros().into(), worker.into()];
-        values.extend((0..padded).map(|at| Value::from(piece[at.min(piece.len() - 1)].to_string())));
-        tx.execute_raw(sql(tx, &text, values)).await?;
+    if !done.is_empty() {
+        let (these, ids) = these(db, 3, &done);
+        tx.execute_raw(sql(tx, &DONE.replace("THESE", &these), [now.micros().into(), worker.into(), ids])).await?;
     }
     for Ended { id, attempt, ending, schedule } in ended {
         let (statement, error, outcome) = match ending {
@@ -214,11 +224,14 @@ pub(crate) async fn held(db: &Db, worker: &str) -> Result<Vec<(JobId, bool)>, Db
 }
 
 const GIVE_BACK: &str = "UPDATE jobs SET state = CASE WHEN cancel_requested THEN 'canceled' ELSE 'ready' END, attempts = attempts - 1,
-    finished_at = CASE WHEN cancel_requested THEN $3 ELSE NULL END, worker = NULL, progress = NULL
-    WHERE state = 'running' AND worker = $1 AND id = $2";
+    finished_at = CASE WHEN cancel_requested THEN $2 ELSE NULL END, worker = NULL, progress = NULL
+    THESE AND state = 'running' AND worker = $1";
 
-/// As if it had never been taken.
-pub(crate) async fn give_back(tx: &Tx, taker: Taker<'_>, id: JobId) -> Result<(), DbError> {
-    tx.execute_raw(sql(tx, GIVE_BACK, [taker.worker.into(), id.to_string().into(), taker.now.micros().into()])).await?;
+/// As if they had never been taken.
+pub(crate) async fn give_back(tx: &Tx, db: &Db, taker: Taker<'_>, jobs: &[JobId]) -> Result<(), DbError> {
+    if !jobs.is_empty() {
+        let (these, ids) = these(db, 3, jobs);
+        tx.execute_raw(sql(tx, &GIVE_BACK.replace("THESE", &these), [taker.worker.into(), taker.now.micros().into(), ids])).await?;
+    }
     Ok(())
 }

@@ -9,15 +9,28 @@ pub(crate) mod upkeep;
 pub(crate) mod workers;
 
 use baluarte_db::{
-    DbError,
-    sea_orm::{QueryResult, TryGetable},
+    Db, DbError, Dialect,
+    sea_orm::{QueryResult, TryGetable, Value},
 };
 use baluarte_kernel::Timestamp;
 
 use crate::job::JobId;
 
-/// Rows in one statement; times the columns far below what SQLite takes.
+/// Rows in one statement.
 const ROWS: usize = 128;
+
+/// Any number of identifiers as one value, so that the statement is the same: what follows the SET of an update, where they are
+/// value number `at`, and the value.
+fn these(db: &Db, at: usize, ids: &[JobId]) -> (String, Value) {
+    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    match db.dialect() {
+        Dialect::Sqlite => (format!("WHERE id IN (SELECT value FROM json_each(${at}))"), format!("[\"{}\"]", ids.join("\",\"")).into()),
+        // A join: with `= ANY` PostgreSQL may go through the whole list for each row.
+        Dialect::Postgres => {
+            (format!("FROM unnest(string_to_array(${at}, ',')) AS these (one) WHERE id = these.one"), ids.join(",").into())
+        }
+    }
+}
 
 /// A column, or the error that names it.
 fn get<T: TryGetable>(row: &QueryResult, column: &str) -> Result<T, DbError> {

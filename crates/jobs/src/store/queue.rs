@@ -7,7 +7,7 @@ use baluarte_db::{
 };
 use baluarte_kernel::Timestamp;
 
-use super::{ROWS, job_id};
+use super::job_id;
 use crate::job::JobId;
 
 /// A job that is to be written.
@@ -51,25 +51,40 @@ impl NewJob {
     }
 }
 
-fn insert_text(rows: usize) -> String {
-    let mut text = "INSERT INTO jobs (id, kind, lane, state, priority, run_at, payload, sealed, max_attempts, expires_at, unique_key, \
-                    tags, request_id, created_at, attempts, cancel_requested) VALUES "
-        .to_owned();
-    for row in 0..rows {
-        let comma = if row == 0 { "" } else { ", " };
-        text.push_str(&format!("{comma}({}, 0, FALSE)", placeholders(row * COLUMNS + 1, COLUMNS)));
-    }
-    text
+const INTO: &str = "INSERT INTO jobs (id, kind, lane, state, priority, run_at, payload, sealed, max_attempts, expires_at, unique_key, \
+     tags, request_id, created_at, attempts, cancel_requested)";
+
+fn insert_text() -> String {
+    format!("{INTO} VALUES ({}, 0, FALSE)", placeholders(1, COLUMNS))
 }
 
-/// Writes jobs without unique keys.
-pub(crate) async fn insert_all(tx: &Tx, mut jobs: Vec<NewJob>, now: Timestamp) -> Result<(), DbError> {
-    while !jobs.is_empty() {
-        let rest = jobs.split_off(jobs.len().min(ROWS));
-        let text = insert_text(jobs.len());
-        let values: Vec<Value> = jobs.into_iter().flat_map(|job| job.values(now)).collect();
-        tx.execute_raw(sql(tx, &text, values)).await?;
-        jobs = rest;
+/// Writes a job without a unique key.
+pub(crate) async fn insert(tx: &Tx, job: NewJob, now: Timestamp) -> Result<(), DbError> {
+    tx.execute_raw(sql(tx, &insert_text(), job.values(now))).await?;
+    Ok(())
+}
+
+/// Jobs in one statement; each has two values of its own.
+const ALIKE: usize = 256;
+
+/// The columns that jobs of one kind and the same options have in common are sent once. SQLite knows no types here and needs none.
+fn insert_alike_text(rows: usize) -> String {
+    let own: Vec<String> = (0..rows).map(|row| format!("({})", placeholders(COLUMNS - 1 + row * 2, 2))).collect();
+    format!(
+        "WITH own (id, payload) AS (VALUES {}) {INTO} SELECT id, $1, $2, $3, CAST($4 AS BIGINT), CAST($5 AS BIGINT), payload, \
+         CAST($6 AS BOOLEAN), CAST($7 AS BIGINT), CAST($8 AS BIGINT), $9, $10, $11, CAST($12 AS BIGINT), 0, FALSE FROM own",
+        own.join(", ")
+    )
+}
+
+/// Writes jobs without unique keys that differ in nothing but identifier and payload; what else there is comes from the first.
+pub(crate) async fn insert_alike(tx: &Tx, jobs: Vec<NewJob>, now: Timestamp) -> Result<(), DbError> {
+    for piece in jobs.chunks(ALIKE) {
+        let [_, kind, lane, state, priority, run_at, _, rest @ ..] = piece[0].clone().values(now);
+        let mut values = vec![kind, lane, state, priority, run_at];
+        values.extend(rest);
+        values.extend(piece.iter().flat_map(|job| [job.id.to_string().into(), job.payload.clone().into()]));
+        tx.execute_raw(sql(tx, &insert_alike_text(piece.len()), values)).await?;
     }
     Ok(())
 }
@@ -83,7 +98,7 @@ const FIND_UNIQUE: &str =
 /// Writes a job with a unique key, or finds the one that waits or runs under it. True: it is new.
 pub(crate) async fn insert_unique(tx: &Tx, job: NewJob, now: Timestamp) -> Result<(JobId, bool), DbError> {
     let (id, kind, key) = (job.id, job.kind, job.unique_key.clone());
-    let text = insert_text(1) + UNLESS_THERE;
+    let text = insert_text() + UNLESS_THERE;
     // The earlier one may end between the two statements, on PostgreSQL.
     for _ in 0..5 {
         if tx.query_one_raw(sql(tx, &text, job.clone().values(now))).await?.is_some() {

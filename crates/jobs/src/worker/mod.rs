@@ -1,7 +1,10 @@
 //! The loop that takes jobs, has them run, and writes down what became of them: both in one commit.
 
+mod crew;
+mod due;
 mod held;
 mod lanes;
+mod pace;
 
 use std::{
     collections::BTreeSet,
@@ -13,13 +16,19 @@ use baluarte_db::DbError;
 use baluarte_kernel::Timestamp;
 use baluarte_telemetry::Metrics;
 use tokio::sync::mpsc;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
-use self::{held::HeldJobs, lanes::Lanes};
+use self::{
+    crew::{Crew, Start},
+    held::HeldJobs,
+    lanes::Lanes,
+    pace::Pace,
+};
 use crate::{
     Jobs,
-    attempt::{Report, Runner},
+    attempt::{Progress, Runner},
     bell::Ring,
+    job::JobId,
     meters::WorkMeters,
     registry::Registry,
     schedule::Agenda,
@@ -35,6 +44,8 @@ const LOOK_SQLITE: Duration = Duration::from_millis(250);
 const LOOK_POSTGRES: Duration = Duration::from_secs(2);
 /// Between attempts to reach a database that is away.
 const AWAY: Duration = Duration::from_millis(500);
+/// What ended is written down so soon, even while more begins and ends.
+const GATHER: Duration = Duration::from_millis(2);
 /// What runs say about their progress is written at most so often.
 const PROGRESS: Duration = Duration::from_secs(1);
 
@@ -61,11 +72,15 @@ struct Worker {
     agenda: Agenda,
     /// What this program does not have any more is forgotten.
     told_schedules: bool,
-    tasks: TaskTracker,
-    sender: mpsc::UnboundedSender<Report>,
-    reports: mpsc::UnboundedReceiver<Report>,
+    crew: Crew,
+    pace: Pace,
+    progress: mpsc::UnboundedReceiver<Progress>,
     /// Ended and not yet written down.
     endings: Vec<Ended>,
+    /// When the first of them was noticed.
+    ended_at: Instant,
+    /// Taken, not begun, and not yet given back.
+    returned: Vec<JobId>,
     /// When the next scheduled job is due, if anybody knows.
     next_due: Option<Timestamp>,
     look_at: Instant,
@@ -82,19 +97,23 @@ struct Worker {
 impl Jobs {
     /// Does jobs until told to stop, and then what is left of them within the grace. One for each process.
     pub async fn work(self, registry: Registry, shift: Shift) {
-        let (sender, reports) = mpsc::unbounded_channel();
+        let (sender, progress) = mpsc::unbounded_channel();
         let now = Instant::now();
+        let runner = self.runner(registry.clone());
+        let concurrency = self.inner.config.concurrency as usize;
         let worker = Worker {
-            runner: self.runner(registry.clone()),
+            crew: Crew::new(Arc::clone(&runner), concurrency, sender),
+            pace: Pace::new(concurrency),
+            runner,
             lanes: Lanes::of(&registry),
             held: HeldJobs::default(),
             id: None,
             agenda: Agenda::default(),
             told_schedules: false,
-            tasks: TaskTracker::new(),
-            sender,
-            reports,
+            progress,
             endings: Vec::new(),
+            ended_at: now,
+            returned: Vec::new(),
             next_due: None,
             look_at: now,
             beat_at: now,
@@ -111,46 +130,6 @@ impl Jobs {
             // Ends only where there is nothing to listen to.
             () = async { self.inner.bell.listen(&self.inner.db, &self.inner.backplane).await; std::future::pending().await } => {}
         }
-    }
-
-    /// Starts the schedules that are due, as a worker does that has just begun. For tests.
-    pub async fn start_schedules_for_tests(&self, registry: &Registry) -> Result<(), DbError> {
-        Agenda::forget_others(self, &registry.schedules).await?;
-        Agenda::open(self, &registry.schedules).await?.start_due(self).await
-    }
-
-    /// Runs every job that is due, those enqueued meanwhile included, one after the
-    /// other in the order of the queue; returns their kinds. For tests: without a worker it is certain what happens when.
-    pub async fn run_due_for_tests(&self, registry: &Registry) -> Result<Vec<String>, DbError> {
-        let inner = &self.inner;
-        let (runner, lanes) = (self.runner(registry.clone()), Lanes::of(registry));
-        let id = format!("wrk_test_{:016x}", rand::random::<u64>());
-        workers::register(&inner.db, &id, "test", 1, inner.clock.now()).await?;
-        let taker = || Taker { worker: &id, now: inner.clock.now() };
-        let mut kinds = Vec::new();
-        loop {
-            let tx = inner.db.begin().await?;
-            claim::promote(&tx, &inner.db, inner.clock.now()).await?;
-            let mut next = None;
-            for lane in lanes.all() {
-                next = claim::claim(&tx, &inner.db, taker(), lane.name, &lane.kinds, 1).await?.pop();
-                if next.is_some() {
-                    break;
-                }
-            }
-            tx.commit().await?;
-            let Some(job) = next else { break };
-            kinds.push(job.kind.clone());
-            let (sender, _reports) = mpsc::unbounded_channel();
-            let ended = Arc::clone(&runner).run(job, 0, CancellationToken::new(), sender).await;
-            let tx = inner.db.begin().await?;
-            claim::finish(&tx, taker(), &[ended]).await?;
-            tx.commit().await?;
-        }
-        let tx = inner.db.begin().await?;
-        workers::leave(&tx, &id).await?;
-        tx.commit().await?;
-        Ok(kinds)
     }
 
     fn runner(&self, registry: Registry) -> Arc<Runner> {
@@ -175,17 +154,16 @@ impl Worker {
         let deadline = Instant::now() + self.shift.grace;
         // The others see at once that it stops.
         self.beat_at = Instant::now();
-        while !(self.held.is_empty() && self.endings.is_empty()) && Instant::now() < deadline {
+        self.return_waiting();
+        while !self.is_idle() && Instant::now() < deadline {
             let attended = self.attend(false).await;
             self.tell_of_outage(&attended);
-            if self.held.is_empty() && self.endings.is_empty() {
+            if self.is_idle() {
                 break;
             }
-            let until = if self.away { Instant::now() + AWAY } else { self.beat_at };
-            let reported = tokio::time::timeout_at(deadline.min(until).into(), self.reports.recv()).await;
-            if let Ok(Some(report)) = reported {
-                self.note(report);
-            }
+            let until = if self.away { Instant::now() + AWAY } else { self.beat_at.min(self.turn_at()) };
+            // Over when something ended, or when it is time.
+            let _ = tokio::time::timeout_at(deadline.min(until).into(), self.crew.changed(!self.endings.is_empty())).await;
         }
         let left = self.held.len();
         self.held.cancel_all();
@@ -204,14 +182,13 @@ impl Worker {
         let inner = &self.jobs.inner;
         let taker = Taker { worker: &id, now: inner.clock.now() };
         let tx = inner.db.begin().await?;
-        claim::finish(&tx, taker, &self.endings).await?;
+        claim::finish(&tx, &inner.db, taker, &self.endings).await?;
         tx.commit().await?;
         // What the database believes that we hold, which may be more than we know.
         let left = claim::held(&inner.db, &id).await?;
         let tx = inner.db.begin().await?;
-        for (job, _) in &left {
-            claim::give_back(&tx, taker, *job).await?;
-        }
+        let left: Vec<JobId> = left.into_iter().map(|(job, _)| job).collect();
+        claim::give_back(&tx, &inner.db, taker, &left).await?;
         workers::leave(&tx, &id).await?;
         tx.commit().await?;
         inner.bell.ring(Ring::All);
@@ -244,7 +221,10 @@ impl Worker {
                 self.look().await?;
             }
         }
-        while !self.endings.is_empty() || (take && self.may_take()) {
+        if self.pace.is_too_much(self.crew.waited()) {
+            self.return_waiting();
+        }
+        while self.is_time_for_a_turn(take) {
             self.turn(take).await?;
             self.drain();
         }
@@ -253,13 +233,41 @@ impl Worker {
         Ok(())
     }
 
+    fn is_idle(&self) -> bool {
+        self.held.is_empty() && self.endings.is_empty() && self.returned.is_empty()
+    }
+
+    /// As soon as there is something to write or to take, but while runs begin and end one after the other, not for each of them.
+    fn is_time_for_a_turn(&self, take: bool) -> bool {
+        if self.endings.is_empty() && self.returned.is_empty() {
+            return take && self.may_take();
+        }
+        !self.returned.is_empty() || self.crew.is_settled() || Instant::now() >= self.turn_at()
+    }
+
+    /// At the latest, when something has ended.
+    fn turn_at(&self) -> Instant {
+        if self.endings.is_empty() { Instant::now() + Duration::from_secs(3_600) } else { self.ended_at + GATHER }
+    }
+
     fn may_take(&self) -> bool {
         let due = self.next_due.is_some_and(|at| at <= self.jobs.inner.clock.now());
         self.free() > 0 && (due || self.lanes.any())
     }
 
     fn free(&self) -> usize {
-        (self.jobs.inner.config.concurrency as usize).saturating_sub(self.held.len())
+        self.pace.hold_at_most().saturating_sub(self.held.len())
+    }
+
+    /// What was taken and has not begun goes back to the queue.
+    fn return_waiting(&mut self) {
+        for (run, id) in self.crew.take_back() {
+            if self.held.remove(run, id).is_some() {
+                self.meters.running.add(-1);
+                self.returned.push(id);
+            }
+        }
+        self.pace.slow_down();
     }
 
     /// In one commit: what became of the runs that ended, and the next ones.
@@ -267,72 +275,85 @@ impl Worker {
         let Some(id) = self.id.clone() else { return Ok(()) };
         let inner = Arc::clone(&self.jobs.inner);
         let taker = Taker { worker: &id, now: inner.clock.now() };
+        self.pace.before_turn(self.crew.waited().is_some());
         // Until the commit has succeeded.
         self.uncertain = true;
         let tx = inner.db.begin().await?;
-        claim::finish(&tx, taker, &self.endings).await?;
-        let mut claimed = Vec::new();
-        if take {
+        claim::prepare(&tx, &inner.db).await?;
+        claim::finish(&tx, &inner.db, taker, &self.endings).await?;
+        claim::give_back(&tx, &inner.db, taker, &self.returned).await?;
+        let (mut free, mut claimed) = (0, Vec::new());
+        if take && self.may_take() {
             if self.next_due.is_some_and(|at| at <= taker.now) {
                 claim::promote(&tx, &inner.db, taker.now).await?.iter().for_each(|lane| self.lanes.mark(lane));
                 self.look_at = Instant::now();
                 self.next_due = None;
             }
-            claimed = self.lanes.claim(&tx, &inner.db, taker, self.free()).await?;
+            free = self.free();
+            claimed = self.lanes.claim(&tx, &inner.db, taker, free).await?;
         }
         tx.commit().await?;
         self.uncertain = false;
         self.endings.clear();
-        for job in claimed {
-            self.begin(job);
+        if !self.returned.is_empty() {
+            self.returned.clear();
+            self.lanes.look_everywhere();
+            inner.bell.ring(Ring::All);
+        }
+        if !claimed.is_empty() {
+            self.pace.took(claimed.len() == free);
+            self.begin(claimed);
         }
         Ok(())
     }
 
-    fn begin(&mut self, job: Claimed) {
-        self.meters.begun(self.jobs.inner.clock.now().since(job.run_at));
-        let (run, canceled) = self.held.add(&job);
-        self.meters.running.add(1);
-        let (runner, sender) = (Arc::clone(&self.runner), self.sender.clone());
-        self.tasks.spawn(async move {
-            let ended = runner.run(job, run, canceled, sender.clone()).await;
-            // Nobody listens after a stop.
-            let _ = sender.send(Report::Ended(run, ended));
-        });
+    fn begin(&mut self, claimed: Vec<Claimed>) {
+        let now = self.jobs.inner.clock.now();
+        self.meters.running.add(i64::try_from(claimed.len()).unwrap_or(0));
+        let mut starts = Vec::with_capacity(claimed.len());
+        for job in claimed {
+            self.meters.begun(now.since(job.run_at));
+            let (run, canceled) = self.held.add(&job);
+            starts.push(Start { run, job, canceled });
+        }
+        self.crew.begin(starts);
     }
 
     fn drain(&mut self) {
-        while let Ok(report) = self.reports.try_recv() {
-            self.note(report);
+        while let Ok(progress) = self.progress.try_recv() {
+            self.note(progress);
+        }
+        for (run, ended) in self.crew.ended() {
+            // Of a job that was lost meanwhile nobody wants to know.
+            let Some(job) = self.held.remove(run, ended.id) else { continue };
+            self.meters.running.add(-1);
+            let ended = job.ending(ended);
+            self.meters.ended(&job.kind, &ended.ending, job.began.elapsed());
+            crate::attempt::tell(&job.kind, &ended);
+            if let Some(lane) = self.lanes.own_lane_of(&job.kind) {
+                self.lanes.mark(lane);
+            }
+            if self.endings.is_empty() {
+                self.ended_at = Instant::now();
+            }
+            self.endings.push(ended);
         }
     }
 
-    fn note(&mut self, report: Report) {
-        match report {
-            Report::Progress(run, id, text) => self.held.set_progress(run, id, text),
-            Report::Ended(run, ended) => {
-                // Of a job that was lost meanwhile nobody wants to know.
-                let Some(job) = self.held.remove(run, ended.id) else { return };
-                self.meters.running.add(-1);
-                let ended = job.ending(ended);
-                self.meters.ended(&job.kind, &ended.ending, job.began.elapsed());
-                crate::attempt::tell(&job.kind, &ended);
-                if let Some(lane) = self.lanes.own_lane_of(&job.kind) {
-                    self.lanes.mark(lane);
-                }
-                self.endings.push(ended);
-            }
-        }
+    fn note(&mut self, Progress { run, job, text }: Progress) {
+        self.held.set_progress(run, job, text);
     }
 
     async fn wait(&mut self, stopping: &CancellationToken) {
         let now = Instant::now();
-        let until = if self.away { now + AWAY } else { self.beat_at.min(self.look_at).min(self.due_at(now)) };
+        let until = if self.away { now + AWAY } else { self.beat_at.min(self.look_at).min(self.due_at(now)).min(self.turn_at()) };
         let until = if self.held.has_progress() { until.min(self.progress_at) } else { until };
+        let until = self.pace.returns_at(now, self.crew.waited()).map_or(until, |at| until.min(at));
         tokio::select! {
             biased;
             () = stopping.cancelled() => {}
-            Some(report) = self.reports.recv(), if !self.away => self.note(report),
+            () = self.crew.changed(!self.endings.is_empty()), if !self.away => {}
+            Some(progress) = self.progress.recv(), if !self.away => self.note(progress),
             rings = self.jobs.inner.bell.heard() => self.hear(rings),
             () = tokio::time::sleep_until(until.into()) => {}
         }
@@ -390,11 +411,12 @@ impl Worker {
     async fn beat(&mut self, stopping: bool) -> Result<(), DbError> {
         let Some(id) = self.id.clone() else { return Ok(()) };
         let inner = &self.jobs.inner;
-        if !workers::beat(&inner.db, &id, self.held.len(), stopping, inner.clock.now()).await? {
+        if !workers::beat(&inner.db, &id, self.crew.running(), stopping, inner.clock.now()).await? {
             tracing::error!(target: "jobs", worker = self.shift.name, jobs = self.held.len(), "this worker was taken for dead; others do its jobs, it begins anew");
             self.abandon();
             self.id = None;
             self.endings.clear();
+            self.returned.clear();
             return self.sign_on().await;
         }
         self.beat_at = Instant::now() + inner.config.heartbeat.get() / BEATS;
@@ -403,6 +425,8 @@ impl Worker {
 
     /// Nobody waits for what runs any more.
     fn abandon(&mut self) {
+        self.crew.take_back();
+        self.pace.slow_down();
         self.meters.running.add(-i64::try_from(self.held.len()).unwrap_or(0));
         self.held.cancel_all();
     }
@@ -420,9 +444,7 @@ impl Worker {
         }
         if !strays.is_empty() {
             let tx = inner.db.begin().await?;
-            for job in &strays {
-                claim::give_back(&tx, Taker { worker: &id, now: inner.clock.now() }, *job).await?;
-            }
+            claim::give_back(&tx, &inner.db, Taker { worker: &id, now: inner.clock.now() }, &strays).await?;
             tx.commit().await?;
             self.lanes.look_everywhere();
         }
