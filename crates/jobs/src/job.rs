@@ -165,8 +165,8 @@ pub struct Run {
 }
 
 impl Run {
-    /// Nobody wants the result any more: somebody canceled the job, or it was taken from this worker. Long runs look at
-    /// it and return; a few seconds later they are dropped.
+    /// Nobody wants the result any more: somebody canceled the job, it was taken from this worker, or the worker cannot reach the
+    /// database and others may soon do it again. Long runs look at it and return; ten seconds later they are dropped.
     pub fn canceled(&self) -> &CancellationToken {
         &self.canceled
     }

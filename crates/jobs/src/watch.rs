@@ -39,15 +39,7 @@ struct Watch {
 impl Jobs {
     /// Looks after the queue until told to stop; one for each process that serves.
     pub async fn watch(self, metrics: Metrics, stopping: CancellationToken) {
-        let now = Instant::now();
-        let mut watch = Watch {
-            meters: QueueMeters::new(metrics),
-            present_since: None,
-            count_at: now,
-            prune_at: now,
-            told_nobody_works: false,
-            jobs: self.clone(),
-        };
+        let mut watch = Watch::new(self.clone(), metrics);
         let look = async {
             let mut ticks = tokio::time::interval(self.inner.config.heartbeat.get() / BEATS);
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -73,6 +65,11 @@ impl Jobs {
 }
 
 impl Watch {
+    fn new(jobs: Jobs, metrics: Metrics) -> Self {
+        let (meters, now) = (QueueMeters::new(metrics), Instant::now());
+        Self { jobs, meters, present_since: None, count_at: now, prune_at: now, told_nobody_works: false }
+    }
+
     /// What fails is done the next time; the pools and the worker tell of an outage.
     async fn round(&mut self) -> Result<(), DbError> {
         self.rescue().await?;
@@ -145,3 +142,6 @@ impl Watch {
         upkeep::forget_workers(&inner.db, now.minus(LOST_SHOWN)).await
     }
 }
+
+#[cfg(test)]
+mod tests;

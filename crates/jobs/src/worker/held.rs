@@ -23,13 +23,15 @@ pub(super) struct Held {
     pub(super) kind: String,
     pub(super) began: Instant,
     canceled: CancellationToken,
+    /// Told to stop because the database was away for too long, not because somebody canceled the job.
+    stopped: bool,
 }
 
 impl HeldJobs {
     pub(super) fn add(&mut self, job: &Claimed) -> (u64, CancellationToken) {
         self.runs += 1;
         let canceled = CancellationToken::new();
-        let held = Held { run: self.runs, kind: job.kind.clone(), began: Instant::now(), canceled: canceled.clone() };
+        let held = Held { run: self.runs, kind: job.kind.clone(), began: Instant::now(), canceled: canceled.clone(), stopped: false };
         if let Some(before) = self.jobs.insert(job.id, held) {
             before.canceled.cancel();
         }
@@ -45,14 +47,25 @@ impl HeldJobs {
     }
 
     /// Stops a run that somebody canceled. False: nothing of the kind runs here.
-    pub(super) fn cancel_if(&self, id: JobId, cancel: bool) -> bool {
-        let held = self.jobs.get(&id);
-        if let Some(held) = held
-            && cancel
-        {
+    pub(super) fn cancel_if(&mut self, id: JobId, cancel: bool) -> bool {
+        let Some(held) = self.jobs.get_mut(&id) else { return false };
+        if cancel {
+            held.stopped = false;
             held.canceled.cancel();
         }
-        held.is_some()
+        true
+    }
+
+    /// Tells all of them to stop that were not told before. How they end counts as for any other run: a job that takes the worker's
+    /// contact away each time comes to an end, too. Returns how many there are.
+    pub(super) fn stop_all(&mut self) -> usize {
+        let mut told = 0;
+        for held in self.jobs.values_mut().filter(|held| !held.canceled.is_cancelled()) {
+            held.stopped = true;
+            held.canceled.cancel();
+            told += 1;
+        }
+        told
     }
 
     /// Stops all of them, and forgets them.
@@ -87,10 +100,11 @@ impl HeldJobs {
 }
 
 impl Held {
-    /// A canceled run that did not do it is canceled, not tried again.
+    /// A canceled run that did not do it is canceled, not tried again; one that was only stopped has failed.
     pub(super) fn ending(&self, ended: Ended) -> Ended {
+        let canceled = self.canceled.is_cancelled() && !self.stopped;
         let ending = match ended.ending {
-            Ending::Retry { error, .. } | Ending::Dead { error } if self.canceled.is_cancelled() => Ending::Canceled { error },
+            Ending::Retry { error, .. } | Ending::Dead { error } if canceled => Ending::Canceled { error },
             other => other,
         };
         Ended { ending, ..ended }

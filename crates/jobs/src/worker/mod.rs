@@ -479,9 +479,9 @@ impl Worker {
                     tracing::error!(target: "jobs", error = %err, cause, "the queue cannot be reached: jobs wait");
                 }
                 // By now others may believe that this worker is gone, and do its jobs.
-                if self.contact.elapsed() > self.jobs.inner.config.heartbeat.get() && !self.held.is_empty() {
-                    tracing::warn!(target: "jobs", jobs = self.held.len(), "no contact for too long: what runs here is stopped");
-                    self.abandon();
+                let stopped = if self.contact.elapsed() > self.jobs.inner.config.heartbeat.get() { self.held.stop_all() } else { 0 };
+                if stopped > 0 {
+                    tracing::warn!(target: "jobs", jobs = stopped, "no contact for too long: what runs here is stopped");
                 }
             }
         }

@@ -15,7 +15,7 @@ use baluarte_jobs::{Failure, Filter, Job, JobId, Jobs, JobsConfig, MIGRATIONS, O
 use baluarte_kernel::{Clock, Ctx, PageQuery, Period, Secret};
 use baluarte_secrets::Secrets;
 use baluarte_telemetry::Metrics;
-use baluarte_testkit::{TestDb, each_backend};
+use baluarte_testkit::{Dialect, TestDb, each_backend, run_on};
 use serde::{Deserialize, Serialize};
 use tokio::{sync::Semaphore, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -100,7 +100,12 @@ impl Site {
 
     async fn on(db: Db) -> Self {
         let clock = Clock::System;
-        let config = JobsConfig { max_attempts: 3, heartbeat: Period::from_millis(900), ..JobsConfig::default() };
+        let config = JobsConfig {
+            max_attempts: 3,
+            retry_base: Period::from_millis(1),
+            heartbeat: Period::from_millis(900),
+            ..JobsConfig::default()
+        };
         let secrets = Secrets::new(&Secret::new("k"), &Secret::new("s"));
         let audit = Audit::start(&AuditConfig::default(), baluarte_audit::Parts::new(&db, &secrets, &clock)).await.unwrap();
         let jobs = Jobs::new(&config, db.clone(), Backplane::local(clock.clone()), secrets, clock.clone(), []);
@@ -270,4 +275,54 @@ each_backend! {
         site.until(next, State::Done).await;
         worker.stop().await;
     }
+
+    async fn a_job_that_kills_its_worker_each_time_is_given_up_after_its_attempts(test: TestDb) {
+        let site = Site::new(&test).await;
+        let (watching, metrics) = (CancellationToken::new(), Metrics::default());
+        let watch = tokio::spawn(site.jobs.clone().watch(metrics.clone(), watching.clone()));
+        let id = site.enqueue(Wait {}).await;
+        for attempt in 1..=3 {
+            let worker = site.worker(LONG);
+            site.until_began(attempt).await;
+            // As by a crash of the process: no word, no sign of life.
+            worker.task.abort();
+        }
+        assert_eq!(site.until(id, State::Dead).await, ["its worker was lost"; 3]);
+        let worker = site.worker(LONG);
+        let next = site.enqueue(Deed("well".into())).await;
+        site.until(next, State::Done).await;
+        assert_eq!(site.operator.find_job(&site.ctx, id).await.unwrap().job.attempts, 3, "nobody tries it again");
+        worker.stop().await;
+        watching.cancel();
+        watch.await.unwrap();
+        assert!(metrics.render().contains("baluarte_jobs_workers_lost_total 3"), "{}", metrics.render());
+    }
+}
+
+/// On SQLite nothing stands between a worker and its database.
+#[test]
+fn a_run_that_was_stopped_because_the_database_was_away_counts_as_an_attempt() {
+    run_on(Dialect::Postgres, |test: TestDb| async move {
+        let site = Site::new(&test).await;
+        let id = site.enqueue(Wait {}).await;
+        let worker = site.worker(LONG);
+        site.until_began(1).await;
+        test.go_away().await;
+        while site.world.running.load(Ordering::SeqCst) > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        test.come_back().await;
+        site.until_began(2).await;
+        site.world.gate.add_permits(1);
+        loop {
+            // The pool needs a moment, too.
+            if site.operator.list_jobs(&site.ctx, &Filter::default(), &PageQuery::default()).await.is_ok() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(site.until(id, State::Done).await, ["was told to stop"]);
+        assert_eq!(site.operator.find_job(&site.ctx, id).await.unwrap().job.attempts, 2);
+        worker.stop().await;
+    });
 }
