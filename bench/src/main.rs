@@ -1,6 +1,7 @@
 //! The gateway against nginx and HAProxy, in one run on this machine, as Markdown tables (bench/README.md).
 
 mod calls;
+mod chaos;
 mod http;
 mod machine;
 mod peers;
@@ -16,9 +17,13 @@ use anyhow::{Context as _, Result, bail};
 
 const HELP: &str = "\
 cargo xtask bench [OPTIONS] [throughput] [audit-calls] [storm] [start]      (all of them unless named)
+cargo xtask bench [OPTIONS] chaos                                         (only when named: it takes its minutes, twice)
 
   --rounds N     rounds, of which the medians count [5]
   --seconds N    length of one measurement [4]
+  --minutes N    chaos: for how long processes are killed, on each database [10]
+  --jobs N       chaos: how many jobs they work through meanwhile [100000]
+  --on DATABASE  chaos: only on sqlite, or on postgresql
 ";
 
 /// What to do and with what.
@@ -26,12 +31,21 @@ struct Plan {
     bin: PathBuf,
     rounds: usize,
     seconds: u32,
+    minutes: u64,
+    jobs: usize,
+    databases: Option<String>,
     parts: Vec<String>,
 }
 
 fn main() -> Result<()> {
     let plan = plan()?;
     let wants = |part: &str| plan.parts.is_empty() || plan.parts.iter().any(|wanted| wanted == part);
+    if plan.parts.iter().any(|part| part == "chaos") {
+        chaos::run(&plan)?;
+        if plan.parts.len() == 1 {
+            return Ok(());
+        }
+    }
     let folder = process::Folder::create()?;
     let cores = machine::Cores::split();
     eprintln!("{cores}");
@@ -51,7 +65,15 @@ fn main() -> Result<()> {
 }
 
 fn plan() -> Result<Plan> {
-    let mut plan = Plan { bin: PathBuf::from("target/release/baluarte"), rounds: 5, seconds: 4, parts: Vec::new() };
+    let mut plan = Plan {
+        bin: PathBuf::from("target/release/baluarte"),
+        rounds: 5,
+        seconds: 4,
+        minutes: 10,
+        jobs: 100_000,
+        databases: None,
+        parts: Vec::new(),
+    };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         let mut number = |max: usize| -> Result<usize> {
@@ -65,7 +87,10 @@ fn plan() -> Result<Plan> {
             "--rounds" => plan.rounds = number(20)?,
             "--seconds" => plan.seconds = number(30)? as u32,
             "--bin" => plan.bin = PathBuf::from(args.next().context("--bin needs a path")?),
-            "throughput" | "audit-calls" | "storm" | "start" => plan.parts.push(arg),
+            "--minutes" => plan.minutes = number(600)? as u64,
+            "--jobs" => plan.jobs = number(10_000_000)?,
+            "--on" => plan.databases = Some(args.next().context("--on needs sqlite or postgresql")?),
+            "chaos" | "throughput" | "audit-calls" | "storm" | "start" => plan.parts.push(arg),
             _ => bail!("unknown argument {arg}\n\n{HELP}"),
         }
     }

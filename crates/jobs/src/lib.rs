@@ -216,8 +216,13 @@ fn tag_text(tags: &[String]) -> String {
     if tags.is_empty() {
         return String::new();
     }
+    format!(",{},", tags.join(",").split(',').map(tag_as_kept).collect::<Vec<_>>().join(","))
+}
+
+/// Neither separators nor wildcards are left in it.
+fn tag_as_kept(tag: &str) -> String {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-.:/@".contains(c);
-    format!(",{},", tags.join(",").chars().map(|c| if allowed(c) || c == ',' { c } else { '-' }).collect::<String>())
+    tag.chars().map(|c| if allowed(c) { c } else { '-' }).collect()
 }
 
 impl fmt::Debug for Jobs {

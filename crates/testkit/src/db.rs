@@ -132,7 +132,7 @@ impl Drop for TestDb {
     }
 }
 
-async fn on_server(sql: &str) {
+pub(crate) async fn on_server(sql: &str) {
     let server = Database::connect(postgres_server()).await.expect("PostgreSQL answers");
     server.execute_unprepared(sql).await.expect("PostgreSQL obeys");
     server.close().await.expect("PostgreSQL lets us go");

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod backend;
+mod chaos;
 mod client;
 mod db;
 mod gate;
@@ -15,6 +16,7 @@ mod upstream;
 mod websocket;
 
 pub use backend::Backend;
+pub use chaos::{Chaos, Outcome};
 pub use client::{Answer, Client};
 pub use db::{TestDb, run_on};
 pub use gate::Gate;

@@ -30,6 +30,8 @@ pub struct Baluarte {
     site: Arc<Site>,
     addresses: Addresses,
     config: String,
+    /// The command and its arguments.
+    launch: Vec<String>,
     process: Option<Running>,
     lines: Lines,
     /// `http://127.0.0.1:PORT`
@@ -126,13 +128,21 @@ impl Baluarte {
     fn stopped(site: Arc<Site>, addresses: Addresses) -> Self {
         let config = site.write_config(&addresses);
         let base_url = format!("http://127.0.0.1:{}", addresses.listen.number());
-        Self { site, addresses, config, process: None, lines: Arc::default(), base_url }
+        let launch = std::iter::once("serve".to_owned()).chain(site.args.iter().cloned()).collect();
+        Self { site, addresses, config, launch, process: None, lines: Arc::default(), base_url }
     }
 
     /// Another process on the same database, not the same port.
     pub async fn replica(&self) -> Self {
         let mut replica = Self::stopped(self.site.clone(), Addresses::reserve());
         replica.start().await;
+        replica
+    }
+
+    /// Another process on the same database, by another command: `["worker"]`, `["serve", "--roles", "web"]`. Not started.
+    pub fn replica_as(&self, launch: &[&str]) -> Self {
+        let mut replica = Self::stopped(self.site.clone(), Addresses::reserve());
+        replica.launch = launch.iter().map(|word| (*word).to_owned()).collect();
         replica
     }
 
@@ -161,8 +171,7 @@ impl Baluarte {
         let mut child = self
             .site
             .command(&self.config)
-            .arg("serve")
-            .args(&self.site.args)
+            .args(&self.launch)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -213,6 +222,11 @@ impl Baluarte {
     pub fn signal(&self, signal: Signal) {
         let running = self.process.as_ref().expect("the server is running");
         kill_process(Pid::from_child(&running.child), signal).expect("our own child can be signalled");
+    }
+
+    /// Does nothing but look: it may have ended by itself.
+    pub fn runs(&mut self) -> bool {
+        self.process.is_some() && self.ended().is_none()
     }
 
     #[track_caller]

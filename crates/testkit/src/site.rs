@@ -112,6 +112,11 @@ impl Site {
         self.folder.path()
     }
 
+    /// Where the data is, for a look at it from outside.
+    pub fn database_url(&self) -> String {
+        self.config["database"]["url"].as_str().unwrap_or_default().to_owned()
+    }
+
     /// A command at the command line, with the installation's configuration and environment.
     pub fn run(&self, args: &[&str], stdin: &str) -> Output {
         let mut child = self

@@ -31,8 +31,7 @@ fn conditions(filter: &Filter, values: &mut Vec<Value>) -> String {
         text.push_str(&format!(" AND kind = ${}", values.len()));
     }
     if let Some(tag) = &filter.tag {
-        // Tags have no wildcards in them.
-        values.push(format!("%,{tag},%").into());
+        values.push(format!("%,{},%", crate::tag_as_kept(tag)).into());
         text.push_str(&format!(" AND tags LIKE ${}", values.len()));
     }
     text

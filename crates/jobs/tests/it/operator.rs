@@ -133,6 +133,8 @@ each_backend! {
             (Filter { tag: Some("order:1".into()), kind: Some("test.letter".into()), ..of(State::Done) }, vec![done]),
             (Filter { tag: Some("order".into()), ..Filter::default() }, vec![]),
             (Filter { tag: Some("or-er-1".into()), ..Filter::default() }, vec![ready]),
+            (Filter { tag: Some("or%er_1".into()), ..Filter::default() }, vec![ready]),
+            (Filter { tag: Some("%".into()), ..Filter::default() }, vec![]),
         ] {
             assert_eq!(site.ids(filter.clone()).await, expected, "{filter:?}");
         }
