@@ -15,7 +15,7 @@ use http::{Request, Response};
 struct Hello;
 
 impl Door for Hello {
-    async fn call(&self, _request: Request<RequestBody>, _meta: &RequestMeta, _note: &mut AccessNote) -> Response<ResponseBody> {
+    async fn call(&self, _request: Box<Request<RequestBody>>, _meta: &RequestMeta, _note: &mut AccessNote) -> Response<ResponseBody> {
         Response::new(ResponseBody::Full(Bytes::from_static(&[b'x'; 200])))
     }
 }

@@ -83,7 +83,7 @@ macro_rules! answering {
         service_fn(move |request: Request<Incoming>| {
             let service = Rc::clone(&$service);
             // Boxed: hyper moves the future before it runs, and the whole of what is behind the door is in it.
-            Box::pin(async move { Ok::<_, Infallible>(service.answer(request.map(RequestBody::incoming)).await) })
+            Box::pin(async move { Ok::<_, Infallible>(service.answer(Box::new(request.map(RequestBody::incoming))).await) })
         })
     };
 }

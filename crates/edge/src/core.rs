@@ -4,7 +4,7 @@ use std::{cell::RefCell, net::IpAddr, rc::Rc, sync::Arc, time::Instant};
 
 use baluarte_kernel::{Clock, RequestMeta, Scheme, Timestamp};
 use baluarte_telemetry::{AccessLog, AccessNote, AccessRecord};
-use http::{HeaderMap, Method, Version, uri::PathAndQuery};
+use http::{Method, Version, uri::PathAndQuery};
 
 use crate::{
     Options,
@@ -38,7 +38,6 @@ pub(crate) struct Core {
 pub(crate) struct Buffers {
     pub(crate) read: RefCell<Box<[u8]>>,
     outs: RefCell<Vec<Vec<u8>>>,
-    maps: RefCell<Vec<HeaderMap>>,
     pub(crate) date: DateText,
 }
 
@@ -47,20 +46,10 @@ const READ: usize = 16 * 1_024;
 /// Writing buffers that are kept, and the most that one of them keeps.
 const OUTS: usize = 8;
 const OUT: usize = 32 * 1_024;
-/// Header maps that are kept, and the most that one of them has room for.
-const MAPS: usize = 8;
-const HEADERS: usize = 64;
-/// Room for as many headers as most requests have.
-const USUAL_HEADERS: usize = 14;
 
 impl Buffers {
     pub(crate) fn new() -> Self {
-        Self {
-            read: RefCell::new(vec![0; READ].into_boxed_slice()),
-            outs: RefCell::default(),
-            maps: RefCell::default(),
-            date: DateText::default(),
-        }
+        Self { read: RefCell::new(vec![0; READ].into_boxed_slice()), outs: RefCell::default(), date: DateText::default() }
     }
 
     /// Something empty to write into; the one that was used last.
@@ -73,19 +62,6 @@ impl Buffers {
         if outs.len() < OUTS && out.capacity() <= OUT {
             out.clear();
             outs.push(out);
-        }
-    }
-
-    /// An empty map; the one that was used last.
-    pub(crate) fn take_map(&self) -> HeaderMap {
-        self.maps.borrow_mut().pop().unwrap_or_else(|| HeaderMap::with_capacity(USUAL_HEADERS))
-    }
-
-    pub(crate) fn give_back_map(&self, mut map: HeaderMap) {
-        let mut maps = self.maps.borrow_mut();
-        if maps.len() < MAPS && (1..=HEADERS).contains(&map.capacity()) {
-            map.clear();
-            maps.push(map);
         }
     }
 }

@@ -9,10 +9,12 @@ use http::{Request, Response};
 ///
 /// A refusal comes back as a response that carries a `web::Problem` in its extensions and no body; the edge renders it.
 /// What served the request, for the access log and the metrics, goes into `note`; an `AccessNote` in the extensions replaces it.
+///
+/// Requests come boxed: each future they are handed down through would hold a copy, and so be larger, for as long as the answer takes.
 pub trait Door: 'static {
     fn call(
         &self,
-        request: Request<RequestBody>,
+        request: Box<Request<RequestBody>>,
         meta: &RequestMeta,
         note: &mut AccessNote,
     ) -> impl Future<Output = Response<ResponseBody>>;

@@ -51,14 +51,14 @@ const TASTES: [HeaderName; 3] = [header::ACCEPT, header::ACCEPT_LANGUAGE, header
 
 impl<D: Door> Service<D> {
     /// The whole answer.
-    pub(crate) async fn answer(self: Rc<Self>, request: Request<RequestBody>) -> Response<AnswerBody> {
+    pub(crate) async fn answer(self: Rc<Self>, request: Box<Request<RequestBody>>) -> Response<AnswerBody> {
         let (mut response, added) = self.answer_without_added(request).await;
         added.insert(response.headers_mut());
         response
     }
 
     /// The answer, and what is still to be added to its headers.
-    pub(crate) async fn answer_without_added(self: Rc<Self>, mut request: Request<RequestBody>) -> (Response<AnswerBody>, Added) {
+    pub(crate) async fn answer_without_added(self: Rc<Self>, mut request: Box<Request<RequestBody>>) -> (Response<AnswerBody>, Added) {
         let began = Instant::now();
         let now = self.core.clock.now();
         self.wire.request_begins();
@@ -161,7 +161,7 @@ impl<D: Door> Service<D> {
 
     async fn hand_over(
         &self,
-        request: Request<RequestBody>,
+        mut request: Box<Request<RequestBody>>,
         meta: &RequestMeta,
         note: &mut AccessNote,
         id: &HeaderValue,
@@ -173,11 +173,11 @@ impl<D: Door> Service<D> {
         if announced > limit && self.door.body_limit(&request, meta).is_none_or(|allowed| announced > allowed) {
             return refusal(&rules::BODY_SIZE);
         }
-        let mut request = request.map(|body| {
-            let body = body.with_limit(limit);
-            // HTTP/1 bodies are timed by their bytes; HTTP/2 has many bodies on one connection.
-            if http2 { body.with_max_pause(self.core.body_pause) } else { body }
-        });
+        request.body_mut().limit(limit);
+        // HTTP/1 bodies are timed by their bytes; HTTP/2 has many bodies on one connection.
+        if http2 {
+            request.body_mut().bound_pauses(self.core.body_pause);
+        }
         request.headers_mut().insert(X_REQUEST_ID.clone(), id.clone());
         let timed = self.door.is_timed(&request, meta);
         // Pinned once: each of these would hold a copy of its own.

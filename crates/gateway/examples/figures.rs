@@ -39,14 +39,14 @@ impl Authenticator for Somebody {
     }
 }
 
-fn request(path: &str) -> Request<RequestBody> {
-    Request::get(path)
+fn request(path: &str) -> Box<Request<RequestBody>> {
+    let request = Request::get(path)
         .header("host", "shop.example")
         .header("authorization", format!("Bearer {TOKEN}"))
         .header("user-agent", "figures")
         .header("accept", "*/*")
-        .body(RequestBody::empty())
-        .unwrap()
+        .body(RequestBody::empty());
+    Box::new(request.unwrap())
 }
 
 fn main() {

@@ -99,7 +99,7 @@ impl GatewayCore {
     }
 
     /// Answers everything that is not Baluarte's own surface. A refusal carries a `web::Problem` in the extensions.
-    pub async fn call(&self, request: Request<RequestBody>, meta: &RequestMeta, note: &mut AccessNote) -> Response<ResponseBody> {
+    pub async fn call(&self, request: Box<Request<RequestBody>>, meta: &RequestMeta, note: &mut AccessNote) -> Response<ResponseBody> {
         note.surface = Surface::Gateway;
         let mut fields = None;
         // On the heap: whoever holds this future moves it about several times before it runs, and its states are large.
@@ -161,7 +161,7 @@ impl Core {
 
     async fn answer(
         &self,
-        request: Request<RequestBody>,
+        mut request: Box<Request<RequestBody>>,
         meta: &RequestMeta,
         note: &mut AccessNote,
         fields: &mut Option<Fields>,
@@ -202,10 +202,9 @@ impl Core {
             Target::Upstream(to) => {
                 let began = Instant::now();
                 let pool = &local.pools[to.index];
-                let mut request = match route.body_limit {
-                    Some(bytes) => request.map(|body| body.with_limit(bytes)),
-                    None => request,
-                };
+                if let Some(bytes) = route.body_limit {
+                    request.body_mut().limit(bytes);
+                }
                 let mut prepared = self.dress(&mut request, meta, route, to, &caller);
                 let tunnel = caller.known.as_ref().and_then(|_| prepared.hold());
                 let answer = pool.forward(request, prepared, to.timeout).await;

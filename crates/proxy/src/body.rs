@@ -52,17 +52,13 @@ impl RequestBody {
     }
 
     /// At most `bytes` from here on; then [`BodyError::TooLarge`], at once when the client says beforehand that it will send more.
-    #[must_use]
-    pub fn with_limit(mut self, bytes: u64) -> Self {
+    pub fn limit(&mut self, bytes: u64) {
         self.left = bytes;
-        self
     }
 
     /// At most `pause` between two pieces while somebody waits for them; then [`BodyError::TooSlow`].
-    #[must_use]
-    pub fn with_max_pause(mut self, pause: Duration) -> Self {
+    pub fn bound_pauses(&mut self, pause: Duration) {
         self.max_pause = Some(pause);
-        self
     }
 
     fn count(&mut self, frame: &Frame<Bytes>) -> Result<(), BodyError> {

@@ -16,14 +16,22 @@ const SMALL: usize = 16 * 1_024;
 /// What is read at once of a body that is known to be longer than that; it is handed on without a copy.
 const LARGE: usize = 64 * 1_024;
 
+/// What is read and no longer than this lies in a block of this size.
+const BLOCK: usize = 2 * 1_024;
+
 pub(crate) struct Buffers {
     read: RefCell<Box<[u8]>>,
+    block: RefCell<BytesMut>,
     out: RefCell<Vec<u8>>,
 }
 
 impl Buffers {
     pub(crate) fn new() -> Self {
-        Self { read: RefCell::new(vec![0; SMALL].into_boxed_slice()), out: RefCell::new(Vec::with_capacity(SMALL)) }
+        Self {
+            read: RefCell::new(vec![0; SMALL].into_boxed_slice()),
+            block: RefCell::default(),
+            out: RefCell::new(Vec::with_capacity(SMALL)),
+        }
     }
 
     /// An empty buffer to write into.
@@ -46,6 +54,39 @@ impl Buffers {
         let mut read = self.read.borrow_mut();
         let mut buf = ReadBuf::new(&mut read);
         ready!(Pin::new(stream).poll_read(cx, &mut buf))?;
-        Poll::Ready(Ok(Bytes::copy_from_slice(buf.filled())))
+        Poll::Ready(Ok(self.copy(buf.filled())))
+    }
+
+    /// A small answer has nearly always been handed on and let go when the next one is read, which then lies where it lay.
+    fn copy(&self, read: &[u8]) -> Bytes {
+        if read.len() > BLOCK {
+            return Bytes::copy_from_slice(read);
+        }
+        let mut block = self.block.borrow_mut();
+        if !block.try_reclaim(BLOCK) {
+            // Not the rest of the block that is still in use: a slow client would keep several answers' memory.
+            *block = BytesMut::with_capacity(BLOCK);
+        }
+        block.extend_from_slice(read);
+        block.split().freeze()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_lies_where_the_last_one_lay_unless_somebody_still_holds_that() {
+        let buffers = Buffers::new();
+        let first = buffers.copy(b"first");
+        let place = first.as_ptr();
+        drop(first);
+        let second = buffers.copy(b"second");
+        assert_eq!(second.as_ptr(), place);
+        let third = buffers.copy(b"third");
+        assert!(third.as_ptr() != place && &*second == b"second" && &*third == b"third");
+        let large = buffers.copy(&[7; BLOCK + 1]);
+        assert_eq!((large.len(), &*third), (BLOCK + 1, &b"third"[..]));
     }
 }

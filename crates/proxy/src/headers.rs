@@ -13,12 +13,8 @@ use hyper::upgrade::OnUpgrade;
 use crate::{
     RequestBody,
     hold::{Hold, LetGo},
+    recycle::blank_lines,
 };
-
-/// Room for as many headers as are added to an answer on its way.
-pub(crate) const ADDED: usize = 6;
-/// Room for the lines that are sent besides a request's own, identity included.
-const LINES: usize = 1_024;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -250,7 +246,7 @@ fn say_origin(headers: &mut HeaderMap, origin: &Origin<'_>, chain: Option<&[IpAd
     let client = [origin.client_ip];
     let chain = chain.unwrap_or(&client);
 
-    let mut lines = Vec::with_capacity(LINES + 64 * chain.len() + 2 * origin.host.len());
+    let mut lines = blank_lines();
     lines.extend_from_slice(b"x-forwarded-for: ");
     for (n, ip) in chain.iter().enumerate() {
         lines.extend_from_slice(if n == 0 { b"" } else { b", " });

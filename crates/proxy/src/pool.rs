@@ -15,7 +15,7 @@ use std::{
 };
 
 use bytes::{Buf as _, Bytes};
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Body;
 use tokio::{
     io::{AsyncRead as _, AsyncWrite as _, ReadBuf},
@@ -30,7 +30,7 @@ use crate::{
     connect::{self, Stream},
     headers::{self, Prepared, Upgrade},
     http1::{self, Answer, Framing, Head, Parsed, Sending, Stopped},
-    tunnel,
+    recycle, tunnel,
 };
 
 /// The head of an answer must fit in here, and so must it together with the interim answers (1xx) before it.
@@ -104,17 +104,28 @@ impl Drop for Slot {
     }
 }
 
+/// A request on its way, and what has to be known of it when its answer comes.
+struct Asked {
+    /// As it is sent, when no body follows; kept for another attempt.
+    head: Box<[u8]>,
+    /// A body, with the head before it; or the rest of a head that was not taken at once.
+    sending: Option<Box<Sending>>,
+    /// May be sent a second time when nobody knows what became of the first.
+    repeatable: bool,
+    method: Method,
+    upgrade: Option<Upgrade>,
+}
+
 /// An answer's head, and the connection over which the rest will come.
 struct Answered {
     answer: Box<Answer>,
     line: Line,
-    sending: Option<Box<Sending>>,
 }
 
 /// How one attempt failed.
 enum Failed {
     /// Nothing of the request was taken: its body, if it has one, is still whole.
-    Unsent(Option<Box<Sending>>),
+    Unsent,
     Sent(ProxyError),
 }
 
@@ -138,91 +149,110 @@ impl Pool {
 
     /// Sends a [`prepared`](headers::prepare) request and gives back the head of the answer with a body that streams.
     /// `timeout` replaces the upstream's own for this request. Dropping the future or the body cancels the exchange.
-    pub async fn forward(
+    ///
+    /// The request's head becomes bytes at once and its headers are let go: what waits for an answer is small, and the next
+    /// request finds the room that this one has just used.
+    pub fn forward(
         &self,
-        mut request: Request<RequestBody>,
+        request: Box<Request<RequestBody>>,
         prepared: Prepared,
         timeout: Option<Duration>,
-    ) -> Result<Response<ResponseBody>, ProxyError> {
-        let spec = &self.0.upstream.spec;
-        let timeout = timeout.unwrap_or(spec.timeout);
-        if !self.0.upstream.gate.enter(timeout).await {
-            return Err(ProxyError::Busy);
+    ) -> impl Future<Output = Result<Response<ResponseBody>, ProxyError>> {
+        let timeout = timeout.unwrap_or(self.0.upstream.spec.timeout);
+        let mut asked = self.ask(request, prepared);
+        async move {
+            let spec = &self.0.upstream.spec;
+            if !self.0.upstream.gate.enter(timeout).await {
+                return Err(ProxyError::Busy);
+            }
+            let mut slot = Slot::new(self, self.choose(0));
+            if !asked.repeatable && !self.0.servers[slot.server].idle.borrow().is_empty() {
+                // What cannot be sent twice does not begin on a connection whose end has come and was not noticed yet: this lets
+                // the runtime look at its sockets.
+                tokio::task::yield_now().await;
+            }
+
+            let mut tried = 0_u64;
+            let mut repetitions = 0;
+            let mut fresh = false;
+            loop {
+                let server = slot.server;
+                let resting = if fresh { None } else { self.take_idle(server) };
+                let reused = resting.is_some();
+                let line = match resting {
+                    Some(line) => line,
+                    // Apart on the heap: what is rare must not make every request's future larger.
+                    None => match Box::pin(self.connect(server)).await {
+                        Ok(line) => line,
+                        // Nothing was sent: any request may go elsewhere.
+                        Err(err) => {
+                            self.0.upstream.failed(server);
+                            tried |= bit(server);
+                            if repetitions >= spec.retries.max(1) || !self.another(tried) {
+                                return Err(err);
+                            }
+                            repetitions += 1;
+                            slot.move_to(self.choose(tried));
+                            continue;
+                        }
+                    },
+                };
+                match self.exchange(server, line, &mut asked, timeout).await {
+                    Ok(answered) => {
+                        self.0.upstream.succeeded(server);
+                        return self.hand_over(answered, slot, asked);
+                    }
+                    Err(Failed::Unsent) if reused => {}
+                    Err(Failed::Unsent) => {
+                        self.0.upstream.failed(server);
+                        return Err(self.unreachable(server, io::ErrorKind::ConnectionReset.into()));
+                    }
+                    Err(Failed::Sent(err)) => {
+                        let broken = matches!(err, ProxyError::Broken { .. });
+                        // A resting connection that the server closed just now says nothing about the server.
+                        let excused = (broken && reused) || matches!(err, ProxyError::Client(_));
+                        if !excused {
+                            self.0.upstream.failed(server);
+                        }
+                        if !(broken && asked.repeatable && repetitions < spec.retries) {
+                            return Err(err);
+                        }
+                        repetitions += 1;
+                        fresh = true;
+                        asked.sending = None;
+                        if !reused {
+                            tried |= bit(server);
+                            slot.move_to(self.choose(if self.another(tried) { tried } else { 0 }));
+                        }
+                    }
+                }
+            }
         }
-        let mut slot = Slot::new(self, self.choose(0));
+    }
+
+    fn ask(&self, mut request: Box<Request<RequestBody>>, prepared: Prepared) -> Asked {
+        let spec = &self.0.upstream.spec;
         if let Some(host) = &spec.host {
             request.headers_mut().insert(header::HOST, host.clone());
         } else if !request.headers().contains_key(header::HOST) {
             // The client spoke HTTP/1.0; we speak HTTP/1.1, which is not valid without.
             request.headers_mut().insert(header::HOST, spec.servers[0].authority.clone());
         }
-        let (parts, body) = request.into_parts();
+        let body = std::mem::replace(request.body_mut(), RequestBody::empty());
         let Prepared { upgrade, lines } = prepared;
-        let head = Head { method: &parts.method, uri: &parts.uri, headers: &parts.headers, lines: &lines, upgrade: upgrade.is_some() };
-        let no_body = body.is_end_stream();
-        let repeatable = no_body && !head.upgrade && headers::is_idempotent(head.method);
-        let mut sending = (!no_body).then(|| Box::new(Sending::new(&head, body)));
-        if !repeatable && !self.0.servers[slot.server].idle.borrow().is_empty() {
-            // What cannot be sent twice does not begin on a connection whose end has come and was not noticed yet: this lets
-            // the runtime look at its sockets.
-            tokio::task::yield_now().await;
-        }
-
-        let mut tried = 0_u64;
-        let mut repetitions = 0;
-        let mut fresh = false;
-        loop {
-            let server = slot.server;
-            let resting = if fresh { None } else { self.take_idle(server) };
-            let reused = resting.is_some();
-            let line = match resting {
-                Some(line) => line,
-                // Apart on the heap: what is rare must not make every request's future larger.
-                None => match Box::pin(self.connect(server)).await {
-                    Ok(line) => line,
-                    // Nothing was sent: any request may go elsewhere.
-                    Err(err) => {
-                        self.0.upstream.failed(server);
-                        tried |= bit(server);
-                        if repetitions >= spec.retries.max(1) || !self.another(tried) {
-                            return Err(err);
-                        }
-                        repetitions += 1;
-                        slot.move_to(self.choose(tried));
-                        continue;
-                    }
-                },
-            };
-            match self.exchange(server, line, &head, sending, timeout).await {
-                Ok(answered) => {
-                    self.0.upstream.succeeded(server);
-                    return self.hand_over(answered, slot, upgrade);
-                }
-                Err(Failed::Unsent(back)) if reused => sending = back,
-                Err(Failed::Unsent(_)) => {
-                    self.0.upstream.failed(server);
-                    return Err(self.unreachable(server, io::ErrorKind::ConnectionReset.into()));
-                }
-                Err(Failed::Sent(err)) => {
-                    let broken = matches!(err, ProxyError::Broken { .. });
-                    // A resting connection that the server closed just now says nothing about the server.
-                    let excused = (broken && reused) || matches!(err, ProxyError::Client(_));
-                    if !excused {
-                        self.0.upstream.failed(server);
-                    }
-                    if !(broken && repeatable && repetitions < spec.retries) {
-                        return Err(err);
-                    }
-                    repetitions += 1;
-                    fresh = true;
-                    sending = None;
-                    if !reused {
-                        tried |= bit(server);
-                        slot.move_to(self.choose(if self.another(tried) { tried } else { 0 }));
-                    }
-                }
-            }
-        }
+        let method = request.method().clone();
+        let head = Head { method: &method, uri: request.uri(), headers: request.headers(), lines: &lines };
+        let (head, sending) = if body.is_end_stream() {
+            let mut out = self.0.buffers.out();
+            http1::write_head(&mut out, &head);
+            (out.as_slice().into(), None)
+        } else {
+            (Box::default(), Some(Box::new(Sending::new(&head, body))))
+        };
+        recycle::keep_request(request);
+        recycle::keep_lines(lines);
+        let repeatable = sending.is_none() && upgrade.is_none() && headers::is_idempotent(&method);
+        Asked { head, sending, repeatable, method, upgrade }
     }
 
     /// The least busy of the servers in good health that are not in `tried`; without one, the least bad.
@@ -265,45 +295,36 @@ impl Pool {
         Ok(Line { stream, timer: Box::pin(tokio::time::sleep_until(now)), used: now })
     }
 
-    async fn exchange(
-        &self,
-        server: usize,
-        mut line: Line,
-        head: &Head<'_>,
-        mut sending: Option<Box<Sending>>,
-        timeout: Duration,
-    ) -> Result<Answered, Failed> {
+    async fn exchange(&self, server: usize, mut line: Line, asked: &mut Asked, timeout: Duration) -> Result<Answered, Failed> {
         let started = Instant::now();
         line.used = started;
         line.timer.as_mut().reset(started + timeout);
         let idle_timeout = self.0.upstream.spec.idle_timeout;
         // A request with a body takes its head along.
-        let mut said = sending.is_some();
+        let mut said = asked.sending.as_mut().map(|sending| sending.begins()).is_some();
         let mut reading = Reading::default();
         let outcome = poll_fn(|cx| {
             if !said {
-                match self.say(cx, &mut line.stream, head) {
-                    Poll::Ready(Ok(rest)) => (said, sending) = (true, rest),
-                    Poll::Ready(Err(_)) => return Poll::Ready(Err(Failed::Unsent(None))),
+                match say(cx, &mut line.stream, &asked.head) {
+                    Poll::Ready(Ok(rest)) => (said, asked.sending) = (true, rest),
+                    Poll::Ready(Err(_)) => return Poll::Ready(Err(Failed::Unsent)),
                     Poll::Pending => {}
                 }
             }
-            if let Some(under_way) = &mut sending {
+            if let Some(under_way) = &mut asked.sending {
                 match under_way.poll(cx, &mut line.stream) {
                     Poll::Ready(Err(Stopped::Client(fault))) => return Poll::Ready(Err(Failed::Sent(ProxyError::Client(fault)))),
-                    Poll::Ready(Err(Stopped::Upstream)) if under_way.is_untouched() => {
-                        return Poll::Ready(Err(Failed::Unsent(sending.take())));
-                    }
+                    Poll::Ready(Err(Stopped::Upstream)) if under_way.is_untouched() => return Poll::Ready(Err(Failed::Unsent)),
                     // Perhaps it has answered before it stopped listening.
                     Poll::Ready(Err(Stopped::Upstream) | Ok(())) | Poll::Pending => {}
                 }
             }
-            if said && let Poll::Ready(answer) = self.poll_answer(cx, server, &mut line.stream, head, &mut reading) {
+            if said && let Poll::Ready(answer) = self.poll_answer(cx, server, &mut line.stream, asked, &mut reading) {
                 return Poll::Ready(answer.map_err(Failed::Sent));
             }
             while line.timer.as_mut().poll(cx).is_ready() {
                 // While the request's body is still on its way, the answer's time has not begun.
-                let deadline = sending.as_ref().map_or(started + timeout, |sending| sending.deadline(timeout, idle_timeout));
+                let deadline = asked.sending.as_ref().map_or(started + timeout, |sending| sending.deadline(timeout, idle_timeout));
                 if deadline <= Instant::now() {
                     return Poll::Ready(Err(Failed::Sent(ProxyError::Timeout { server: self.name(server), limit: timeout })));
                 }
@@ -312,19 +333,7 @@ impl Pool {
             Poll::Pending
         })
         .await;
-        outcome.map(|answer| Answered { answer, line, sending })
-    }
-
-    /// Sends the head of a request without a body; gives back what the connection did not take at once.
-    fn say(&self, cx: &mut Context<'_>, stream: &mut Stream, head: &Head<'_>) -> Poll<io::Result<Option<Box<Sending>>>> {
-        let mut out = self.0.buffers.out();
-        http1::write_head(&mut out, head);
-        let taken = ready!(Pin::new(&mut *stream).poll_write(cx, &out))?;
-        if taken == 0 {
-            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-        }
-        let whole = taken == out.len() && matches!(Pin::new(stream).poll_flush(cx), Poll::Ready(Ok(())));
-        Poll::Ready(Ok(if whole { None } else { Some(Box::new(Sending::rest_of_head(&out[taken..]))) }))
+        outcome.map(|answer| Answered { answer, line })
     }
 
     fn poll_answer(
@@ -332,7 +341,7 @@ impl Pool {
         cx: &mut Context<'_>,
         server: usize,
         stream: &mut Stream,
-        head: &Head<'_>,
+        asked: &Asked,
         reading: &mut Reading,
     ) -> Poll<Result<Box<Answer>, ProxyError>> {
         let invalid = |why: String| Poll::Ready(Err(ProxyError::InvalidAnswer { server: self.name(server), why }));
@@ -346,7 +355,7 @@ impl Pool {
             reading.taken += read.len();
             let mut bytes = reading.join(read);
             while !bytes.is_empty() {
-                match http1::parse(&bytes, head.method, head.upgrade) {
+                match http1::parse(&bytes, &asked.method, asked.upgrade.is_some()) {
                     Ok(Parsed::Answer(answer)) => return Poll::Ready(Ok(answer)),
                     Ok(Parsed::Interim(length)) => bytes.advance(length),
                     Ok(Parsed::Partial) => break,
@@ -360,8 +369,8 @@ impl Pool {
         }
     }
 
-    fn hand_over(&self, answered: Answered, slot: Slot, upgrade: Option<Upgrade>) -> Result<Response<ResponseBody>, ProxyError> {
-        let Answered { answer, line, sending } = answered;
+    fn hand_over(&self, answered: Answered, slot: Slot, asked: Asked) -> Result<Response<ResponseBody>, ProxyError> {
+        let (Answered { answer, line }, Asked { sending, upgrade, .. }) = (answered, asked);
         let Answer { mut head, framing, mut rest, keep_alive, protocol } = *answer;
         let spec = &self.0.upstream.spec;
         if let (StatusCode::SWITCHING_PROTOCOLS, Some(upgrade)) = (head.status(), upgrade) {
@@ -401,6 +410,16 @@ impl Pool {
     fn unreachable(&self, server: usize, source: io::Error) -> ProxyError {
         ProxyError::Unreachable { server: self.name(server), source }
     }
+}
+
+/// Sends the head of a request without a body; gives back what the connection did not take at once.
+fn say(cx: &mut Context<'_>, stream: &mut Stream, head: &[u8]) -> Poll<io::Result<Option<Box<Sending>>>> {
+    let taken = ready!(Pin::new(&mut *stream).poll_write(cx, head))?;
+    if taken == 0 {
+        return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+    }
+    let whole = taken == head.len() && matches!(Pin::new(stream).poll_flush(cx), Poll::Ready(Ok(())));
+    Poll::Ready(Ok(if whole { None } else { Some(Box::new(Sending::rest_of_head(&head[taken..]))) }))
 }
 
 /// Servers beyond the 64th share a bit, which only costs them a repetition.

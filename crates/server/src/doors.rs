@@ -35,7 +35,7 @@ pub(crate) struct FrontDoor {
 }
 
 impl Door for FrontDoor {
-    async fn call(&self, request: Request<RequestBody>, meta: &RequestMeta, note: &mut AccessNote) -> Response<ResponseBody> {
+    async fn call(&self, request: Box<Request<RequestBody>>, meta: &RequestMeta, note: &mut AccessNote) -> Response<ResponseBody> {
         if !self.surface.is_own(&meta.host, request.uri().path()) {
             return self.gateway.call(request, meta, note).await;
         }
@@ -44,7 +44,7 @@ impl Door for FrontDoor {
             return alive();
         }
         // On the heap, so that requests for the gateway do not carry its size about.
-        Box::pin(self.app.call(request, meta)).await
+        Box::pin(self.app.call(*request, meta)).await
     }
 
     fn is_timed(&self, request: &Request<RequestBody>, meta: &RequestMeta) -> bool {

@@ -17,6 +17,8 @@ use crate::metrics::{Counter, Metrics};
 
 /// The most that one buffer holds before lines are dropped, in bytes.
 const LANE_LIMIT: usize = 1 << 20;
+/// The most that an empty buffer keeps, in bytes.
+const KEPT: usize = 1 << 18;
 /// How long lines are gathered before they are written together.
 const GATHER: Duration = Duration::from_millis(20);
 const FLUSH_WAIT: Duration = Duration::from_secs(2);
@@ -126,8 +128,8 @@ impl Shared {
                 // Nobody to tell when the log itself cannot be written.
                 let _ = out.write_all(&spare);
                 spare.clear();
-                // A burst must not keep its memory for ever.
-                spare.shrink_to(1 << 16);
+                // A burst must not keep its memory for ever; what a busy core writes each time need not be asked for each time.
+                spare.shrink_to(KEPT);
             }
             let _ = out.flush();
             let mut rounds = lock(&self.wake);

@@ -8,6 +8,7 @@ use std::{
 };
 
 use baluarte_kernel::Timestamp;
+use baluarte_proxy::keep_map;
 use bytes::{Buf as _, Bytes};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, response};
 use http_body::Body as _;
@@ -61,7 +62,7 @@ impl Answering {
         let closes = head.headers.get_all(header::CONNECTION).iter().any(says_close);
         let keep_alive = keep_alive && !closes && wire.order() == Order::None;
         let coding = write_head(&mut out, core, &head, added, method, body.size_hint().exact(), keep_alive);
-        core.buffers.give_back_map(head.headers);
+        keep_map(head.headers);
         Self {
             out,
             written: 0,

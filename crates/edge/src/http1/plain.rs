@@ -10,7 +10,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use baluarte_proxy::RequestBody;
+use baluarte_proxy::{RequestBody, blank_request};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, Method, Request, Uri, header};
 use memchr::memchr;
@@ -45,7 +45,6 @@ pub(crate) enum Left<S> {
 }
 
 /// A request, or why there is none.
-#[expect(clippy::large_enum_variant, reason = "a value of a moment, nearly always the large one")]
 enum Next {
     Request(Plain),
     Other,
@@ -54,7 +53,7 @@ enum Next {
 }
 
 struct Plain {
-    request: Request<RequestBody>,
+    request: Box<Request<RequestBody>>,
     keep_alive: bool,
 }
 
@@ -171,7 +170,6 @@ fn poll_leaves<S: ClientIo>(cx: &mut Context<'_>, stream: &mut S, held: &mut Byt
 }
 
 /// What is at the front of the bytes that were read.
-#[expect(clippy::large_enum_variant, reason = "a value of a moment, nearly always the large one")]
 enum Taken {
     Plain {
         plain: Plain,
@@ -190,7 +188,8 @@ fn take(bytes: Bytes, core: &Core) -> Taken {
     if !bytes.first().is_some_and(u8::is_ascii_uppercase) {
         return Taken::Other(bytes);
     }
-    let mut headers = core.buffers.take_map();
+    let mut request = blank_request();
+    let headers = request.headers_mut();
     let mut keep_alive = true;
     let mut special = false;
     let head = head::read(&bytes, limits, |name, value| {
@@ -212,10 +211,8 @@ fn take(bytes: Bytes, core: &Core) -> Taken {
         return Taken::Other(bytes);
     }
     let Some((method, target)) = request_line(&bytes) else { return Taken::Other(bytes) };
-    let mut request = Request::new(RequestBody::empty());
     *request.method_mut() = method;
     *request.uri_mut() = target;
-    *request.headers_mut() = headers;
     Taken::Plain { plain: Plain { request, keep_alive }, underscore: head.underscore, rest: bytes.slice(head.len..) }
 }
 

@@ -167,7 +167,7 @@ impl Drop for TellWhenDropped {
 }
 
 impl Door for Mirror {
-    async fn call(&self, mut request: Request<RequestBody>, meta: &RequestMeta, note: &mut AccessNote) -> Response<ResponseBody> {
+    async fn call(&self, mut request: Box<Request<RequestBody>>, meta: &RequestMeta, note: &mut AccessNote) -> Response<ResponseBody> {
         match request.uri().path() {
             "/wait" => {
                 self.called.notify_one();
@@ -216,7 +216,7 @@ impl Door for Mirror {
                 response
             }
             "/ws" => {
-                let upgrade = hyper::upgrade::on(&mut request);
+                let upgrade = hyper::upgrade::on(&mut *request);
                 tokio::task::spawn_local(async move {
                     let Ok(upgraded) = upgrade.await else { return };
                     let (mut read, mut write) = tokio::io::split(hyper_util::rt::TokioIo::new(upgraded));
@@ -238,7 +238,7 @@ impl Door for Mirror {
 }
 
 /// Everything the door saw, one fact a line.
-async fn mirror(request: Request<RequestBody>, meta: &RequestMeta) -> Response<ResponseBody> {
+async fn mirror(request: Box<Request<RequestBody>>, meta: &RequestMeta) -> Response<ResponseBody> {
     use std::fmt::Write as _;
     let (parts, body) = request.into_parts();
     let mut text = format!(

@@ -180,7 +180,7 @@ pub(crate) async fn world_with(control: tokio::runtime::Handle, config: &str, ow
                 };
                 async move {
                     let mut note = AccessNote::default();
-                    let response = core.call(request.map(RequestBody::incoming), &meta, &mut note).await;
+                    let response = core.call(Box::new(request.map(RequestBody::incoming)), &meta, &mut note).await;
                     notes.borrow_mut().push(note);
                     Ok::<_, Infallible>(shown(response))
                 }

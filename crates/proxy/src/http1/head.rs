@@ -6,7 +6,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
 use super::request::length;
-use crate::headers::{ADDED, is_hop_by_hop, tokens};
+use crate::{
+    headers::{is_hop_by_hop, tokens},
+    recycle::blank_map,
+};
 
 const MAX_HEADERS: usize = 100;
 
@@ -59,7 +62,7 @@ pub(crate) fn parse(bytes: &Bytes, method: &Method, upgrade_asked: bool) -> Resu
     if switches && !upgrade_asked {
         return Err("101 although no upgrade was asked for");
     }
-    let mut lines = Lines { headers: HeaderMap::with_capacity(head.headers.len() + ADDED), ..Lines::default() };
+    let mut lines = Lines { headers: blank_map(), ..Lines::default() };
     for line in head.headers.iter() {
         let value = HeaderValue::from_maybe_shared(bytes.slice_ref(line.value)).map_err(|_| "an invalid header")?;
         lines.add(line.name.as_bytes(), value)?;

@@ -4,15 +4,13 @@ use http::{HeaderMap, HeaderValue, Method, Uri, header, uri::PathAndQuery};
 
 use crate::headers::push_line;
 
-/// What is sent before a body, as often as it takes.
+/// What is sent before a body.
 pub(crate) struct Head<'a> {
     pub(crate) method: &'a Method,
     pub(crate) uri: &'a Uri,
     pub(crate) headers: &'a HeaderMap,
     /// More headers, whole lines.
     pub(crate) lines: &'a [u8],
-    /// The client asks for another protocol.
-    pub(crate) upgrade: bool,
 }
 
 /// How a body is sent.

@@ -9,14 +9,14 @@ use std::{
 
 use bytes::{Buf as _, Bytes};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use http_body::Body as _;
+use http_body::Body;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::Instant,
 };
 
 use super::request::{Coding, Head, write_head_before_body};
-use crate::{RequestBody, error::ClientFault, headers::tokens};
+use crate::{BodyError, RequestBody, error::ClientFault, headers::tokens};
 
 /// Pieces of a body up to this size are copied behind what goes before them, to be written with it; larger ones are written as they are.
 const COPIED: usize = 8 * 1_024;
@@ -40,7 +40,7 @@ const FORBIDDEN_TRAILERS: [HeaderName; 14] = [
     header::TRANSFER_ENCODING,
 ];
 
-pub(crate) struct Sending {
+pub(crate) struct Sending<B = RequestBody> {
     /// The head, and small pieces of the body, from `written` on.
     out: Vec<u8>,
     written: usize,
@@ -49,7 +49,7 @@ pub(crate) struct Sending {
     /// What ends that piece: the line end of a chunk.
     piece_end: &'static [u8],
     /// Until it has been read to its end.
-    body: Option<RequestBody>,
+    body: Option<B>,
     coding: Coding,
     announced: Option<HeaderValue>,
     touched: bool,
@@ -73,8 +73,8 @@ pub(crate) enum Stopped {
     Client(ClientFault),
 }
 
-impl Sending {
-    pub(crate) fn new(head: &Head<'_>, body: RequestBody) -> Self {
+impl<B: Body<Data = Bytes, Error = BodyError> + Unpin> Sending<B> {
+    pub(crate) fn new(head: &Head<'_>, body: B) -> Self {
         let mut out = Vec::with_capacity(1_024);
         let coding = write_head_before_body(&mut out, head, body.size_hint().exact());
         Self {
@@ -105,6 +105,11 @@ impl Sending {
             moved: Instant::now(),
             state: State::UnderWay,
         }
+    }
+
+    /// An attempt to send it begins; it may have waited for a place until now.
+    pub(crate) fn begins(&mut self) {
+        self.moved = Instant::now();
     }
 
     /// Nothing of it has reached the upstream: it may be sent over another connection.
@@ -259,4 +264,141 @@ fn push_hex(out: &mut Vec<u8>, number: usize) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digits = (usize::BITS - number.leading_zeros()).div_ceil(4).max(1);
     out.extend((0..digits).rev().map(|digit| DIGITS[number >> (4 * digit) & 15]));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::VecDeque, task::Waker};
+
+    use http::{Method, Uri};
+    use http_body::{Frame, SizeHint};
+    use tokio::io::{AsyncReadExt as _, DuplexStream, duplex};
+
+    use super::*;
+
+    /// A client's body, frame by frame.
+    struct Frames(VecDeque<Frame<Bytes>>);
+
+    impl Body for Frames {
+        type Data = Bytes;
+        type Error = BodyError;
+        fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+            Poll::Ready(self.0.pop_front().map(Ok))
+        }
+        fn size_hint(&self) -> SizeHint {
+            SizeHint::default()
+        }
+    }
+
+    fn data(text: &str) -> Frame<Bytes> {
+        Frame::data(Bytes::copy_from_slice(text.as_bytes()))
+    }
+
+    /// `POST /`, with these headers, to an upstream that takes `room` bytes: how sending ended, and the upstream's end.
+    fn send(
+        headers: &[(HeaderName, &str)],
+        frames: Vec<Frame<Bytes>>,
+        room: usize,
+    ) -> (Sending<Frames>, Poll<Result<(), Stopped>>, DuplexStream) {
+        let (mut near, far) = duplex(room);
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(name, HeaderValue::from_str(value).unwrap());
+        }
+        let head = Head { method: &Method::POST, uri: &Uri::from_static("/"), headers: &map, lines: b"" };
+        let mut sending = Sending::new(&head, Frames(frames.into()));
+        let polled = sending.poll(&mut Context::from_waker(Waker::noop()), &mut near);
+        (sending, polled, far)
+    }
+
+    async fn received(mut far: DuplexStream) -> String {
+        let mut text = String::new();
+        far.read_to_string(&mut text).await.unwrap();
+        text
+    }
+
+    const ROOM: usize = 64 * 1_024;
+
+    #[tokio::test]
+    async fn a_body_of_the_announced_length_leaves_with_its_head() {
+        let (sending, polled, far) = send(&[(header::CONTENT_LENGTH, "5")], vec![data("he"), data("llo")], ROOM);
+        assert!(matches!(polled, Poll::Ready(Ok(()))) && sending.is_complete());
+        assert_eq!(received(far).await, "POST / HTTP/1.1\r\ncontent-length: 5\r\n\r\nhello");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_not_as_long_as_announced_is_no_request() {
+        for (announced, frames) in
+            [("3", vec![data("hel"), data("lo")]), ("3", vec![data("hello")]), ("9", vec![data("hello")]), ("9", vec![])]
+        {
+            let (mut sending, polled, far) = send(&[(header::CONTENT_LENGTH, announced)], frames, ROOM);
+            // Sent to its end, the excess, or what follows, would be read as another request.
+            let taken = received(far).await;
+            assert!(taken.split_once("\r\n\r\n").is_none_or(|(_, body)| body.len() <= 3), "{announced}: {taken}");
+            match (announced, polled) {
+                // All of it had come: what is behind is not even read.
+                ("3", Poll::Ready(Ok(()))) => assert!(sending.is_complete() && taken.ends_with("\r\n\r\nhel")),
+                (_, Poll::Ready(Err(Stopped::Client(ClientFault::Gone)))) => assert!(!sending.is_complete()),
+                (announced, polled) => panic!("{announced}: {polled:?}"),
+            }
+            let again = sending.poll(&mut Context::from_waker(Waker::noop()), &mut duplex(ROOM).0);
+            assert_eq!(again.is_ready(), sending.is_complete(), "nothing more is sent");
+        }
+    }
+
+    #[tokio::test]
+    async fn only_announced_and_harmless_trailers_follow_a_chunked_body() {
+        let mut trailers = HeaderMap::new();
+        for (name, value) in [("x-sum", "1"), ("x-other", "2"), ("content-length", "9"), ("authorization", "x")] {
+            trailers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        let (sending, polled, far) = send(
+            &[(header::TRAILER, "X-Sum, content-length, authorization")],
+            vec![data("hello"), data(""), Frame::trailers(trailers)],
+            ROOM,
+        );
+        assert!(matches!(polled, Poll::Ready(Ok(()))) && sending.is_complete());
+        let text = received(far).await;
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.ends_with("transfer-encoding: chunked") && !head.contains("\r\ncontent-length"), "{head}");
+        assert_eq!(body, "5\r\nhello\r\n0\r\nx-sum: 1\r\n\r\n");
+    }
+
+    #[tokio::test]
+    async fn a_large_piece_is_framed_like_a_small_one() {
+        let large = "x".repeat(COPIED + 1);
+        let (_, polled, far) = send(&[], vec![data(&large), data("y")], ROOM);
+        assert!(matches!(polled, Poll::Ready(Ok(()))));
+        assert!(received(far).await.ends_with(&format!("\r\n\r\n2001\r\n{large}\r\n1\r\ny\r\n0\r\n\r\n")));
+        let length = large.len().to_string();
+        let (_, polled, far) = send(&[(header::CONTENT_LENGTH, &length)], vec![data(&large)], ROOM);
+        assert!(matches!(polled, Poll::Ready(Ok(()))));
+        assert!(received(far).await.ends_with(&format!("\r\n\r\n{large}")));
+    }
+
+    #[tokio::test]
+    async fn an_upstream_that_stops_reading_within_a_body_is_sent_nothing_twice() {
+        let (mut sending, polled, far) = send(&[(header::CONTENT_LENGTH, "99999")], vec![data(&"x".repeat(99_999))], 1_024);
+        assert!(polled.is_pending() && !sending.is_untouched());
+        drop(far);
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut near = duplex(1).0;
+        assert!(matches!(sending.poll(&mut cx, &mut near), Poll::Ready(Err(Stopped::Upstream))));
+        assert!(sending.poll(&mut cx, &mut near).is_pending() && !sending.is_complete(), "it may still have answered");
+    }
+
+    #[tokio::test]
+    async fn a_body_of_which_nothing_was_taken_may_go_elsewhere() {
+        let (mut near, far) = duplex(ROOM);
+        drop(far);
+        let map = HeaderMap::new();
+        let head = Head { method: &Method::POST, uri: &Uri::from_static("/"), headers: &map, lines: b"" };
+        let mut sending = Sending::new(&head, Frames([data("hello")].into()));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(matches!(sending.poll(&mut cx, &mut near), Poll::Ready(Err(Stopped::Upstream))) && sending.is_untouched());
+        let (mut near, far) = duplex(ROOM);
+        assert!(matches!(sending.poll(&mut cx, &mut near), Poll::Ready(Ok(()))));
+        drop(near);
+        assert!(received(far).await.ends_with("5\r\nhello\r\n0\r\n\r\n"));
+    }
 }

@@ -62,6 +62,43 @@ fn answers_without_a_body_have_none() {
     });
 }
 
+/// What a client saw of the first of two answers, and over which of the upstream's connections each request came.
+async fn twice(method: &str, answer: &'static [u8]) -> (String, Vec<usize>) {
+    let (app, heads) = answering(answer).await;
+    let front = front(spec(&[app])).await;
+    let request = format!("{method} / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+    let seen = talk(front.addr, &request).await;
+    talk(front.addr, &request).await;
+    (seen, heads.connections())
+}
+
+#[test]
+fn what_comes_behind_an_answer_reaches_nobody_and_ends_the_connection() {
+    const NEXT: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nstolen";
+    run(async {
+        for (method, answer) in [
+            // Longer than announced.
+            ("GET", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"),
+            ("GET", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nx-sum: 1\r\n\r\n"),
+            // A body where there is none, whatever the head says.
+            ("HEAD", "HTTP/1.1 200 OK\r\ncontent-length: 73\r\n\r\n"),
+            ("HEAD", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"),
+            ("GET", "HTTP/1.1 204 No Content\r\ncontent-length: 73\r\n\r\n"),
+            ("GET", "HTTP/1.1 304 Not Modified\r\ncontent-length: 73\r\n\r\n"),
+            ("GET", "HTTP/1.1 103 Early Hints\r\ncontent-length: 9\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"),
+        ] {
+            let whole: &'static str = format!("{answer}{NEXT}").leak();
+            let (seen, connections) = twice(method, whole.as_bytes()).await;
+            assert!(!seen.contains("stolen") && !seen.contains("599"), "{method} {answer:?} gave {seen}");
+            assert_eq!(connections, [0, 1], "{method} {answer:?}: its connection was used again");
+            // The same without anything behind it is good for more.
+            let (seen, connections) = twice(method, answer.as_bytes()).await;
+            assert!(!seen.contains("599"), "{method} {answer:?} gave {seen}");
+            assert_eq!(connections, [0, 0], "{method} {answer:?}: its connection was not used again");
+        }
+    });
+}
+
 #[test]
 fn informational_answers_are_passed_over() {
     run(async {

@@ -129,7 +129,7 @@ pub(crate) async fn front(spec: UpstreamSpec) -> Front {
                         host,
                     };
                     let prepared = prepare(&mut request, &origin, |name| name == "remote-user");
-                    Ok::<_, Infallible>(pool.forward(request, prepared, None).await.unwrap_or_else(|err| failure(&err)))
+                    Ok::<_, Infallible>(pool.forward(Box::new(request), prepared, None).await.unwrap_or_else(|err| failure(&err)))
                 }
             });
             let server = hyper::server::conn::http1::Builder::new();

@@ -162,7 +162,7 @@ fn a_request_that_may_have_acted_does_not_begin_on_a_connection_that_was_closed_
         // Between here and the request this thread looks at no socket.
         close.send(()).unwrap();
         closed.recv().unwrap();
-        let answer = front.pool.forward(request, prepared, None).await;
+        let answer = front.pool.forward(Box::new(request), prepared, None).await;
         assert_eq!(answer.map(|answer| answer.status()).map_err(|err| err.to_string()), Ok(http::StatusCode::OK));
         close.send(()).unwrap();
     });
