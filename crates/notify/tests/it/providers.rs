@@ -125,6 +125,43 @@ each_backend! {
         assert_eq!(app.stored::<String>(id, "provider_reference").await, twilio.taken()[0].reference);
     }
 
+    async fn silence_is_waited_for_so_long_and_then_nobody_knows(test: TestDb) {
+        let (sendgrid, twilio) = (FakeSendGrid::start().await, FakeTwilio::start().await);
+        let app = App::start(&test, &NotifyConfig { twilio: by_twilio(&twilio).twilio, ..by_sendgrid(&sendgrid) }).await;
+        sendgrid.mishaps([Mishap::Hang]);
+        twilio.mishaps([Mishap::HangAfterAccept]);
+        let (mail, sms) = (app.send(app.mail("zoe@example.com")).await, app.send(app.sms("+351912345678")).await);
+        app.work().await;
+        for id in [mail, sms] {
+            assert_eq!(app.state(id).await, "queued");
+            assert_eq!(app.stored::<String>(id, "last_error").await.split_once(": ").map(|(_, why)| why.to_owned()).as_deref(), Some("no answer in time"));
+        }
+        app.work_later().await;
+        // One has to be sent again, the other is found where it was sent.
+        assert_eq!((app.state(mail).await.as_str(), sendgrid.offers(), sendgrid.taken().len()), ("sent", 2, 1));
+        assert_eq!((app.state(sms).await.as_str(), twilio.offers(), twilio.taken().len()), ("sent", 1, 1));
+    }
+
+    async fn an_account_that_may_not_send_is_the_operators_business_and_loses_nothing(test: TestDb) {
+        let (sendgrid, twilio) = (FakeSendGrid::start().await, FakeTwilio::start().await);
+        let mut wrong = NotifyConfig { twilio: by_twilio(&twilio).twilio, ..by_sendgrid(&sendgrid) };
+        wrong.sendgrid.api_key = Secret::new("SG.revoked");
+        wrong.twilio.auth_token = Secret::new("revoked");
+        let app = App::start(&test, &wrong).await;
+        let (mail, sms) = (app.send(app.mail("zoe@example.com")).await, app.send(app.sms("+351912345678")).await);
+        app.work().await;
+        for (id, word) in [(mail, "401"), (sms, "20003")] {
+            let why: String = app.stored(id, "last_error").await;
+            assert!(why.contains(word) && !why.contains("revoked,") && !why.contains("SG."), "{why}");
+            assert_eq!(app.state(id).await, "queued");
+        }
+        assert_eq!(app.count("suppressions").await, 0);
+        // Mended, and sent without anybody's doing.
+        let app = App::start(&test, &NotifyConfig { twilio: by_twilio(&twilio).twilio, ..by_sendgrid(&sendgrid) }).await;
+        app.work_later().await;
+        assert_eq!((app.state(mail).await.as_str(), app.state(sms).await.as_str()), ("sent", "sent"));
+    }
+
     async fn an_earlier_message_that_says_the_same_is_not_taken_for_this_one(test: TestDb) {
         let twilio = FakeTwilio::start().await;
         let app = App::start(&test, &by_twilio(&twilio)).await;

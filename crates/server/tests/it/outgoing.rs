@@ -74,7 +74,11 @@ each_process_backend! {
         let id = enqueue(&admin, json!({"endpoint": "app", "path": "/", "max_attempts": 1})).await;
         app.eventually(&admin, &format!("{JOBS}/{id}"), |answer| answer.json()["state"] == "dead").await;
         assert!(elsewhere.received().is_empty());
-        for url in [elsewhere.url(), format!("http://localhost:{}/", elsewhere.port()), "http://169.254.169.254/latest/meta-data".to_owned(), "http://[::1]/".to_owned()] {
+        let port = elsewhere.port();
+        let hosts = ["localhost", "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "0.0.0.0", "[::1]", "[::ffff:127.0.0.1]"];
+        let here = hosts.iter().map(|host| format!("http://{host}:{port}/"));
+        let nearby = ["http://169.254.169.254/latest/meta-data", "http://2852039166/", "http://[64:ff9b::a9fe:a9fe]/", "http://[fd00:ec2::254]/", "https://example.com:25/"];
+        for url in here.chain(nearby.map(str::to_owned)).chain([elsewhere.url()]) {
             let answer = admin.post_json(JOBS, &json!({"url": url, "max_attempts": 1})).await;
             // A name is only known to lead here when it is asked.
             if answer.status == 202 {
@@ -99,7 +103,9 @@ each_process_backend! {
         let first: SigningKey = secret.parse().expect("a key");
         let path = format!("{WEBHOOKS}/{id}");
         assert!(admin.get(&path).await.expect_status(200).json().get("secret").is_none());
-        admin.post_json(WEBHOOKS, &json!({"url": "http://127.0.0.1:1/"})).await.expect_problem(422, "web.invalid_fields");
+        for url in ["http://127.0.0.1:1/", "http://2130706433/", "http://[::ffff:127.0.0.1]/", "http://169.254.169.254/", "https://example.com:25/", "https://u:p@example.com/"] {
+            admin.post_json(WEBHOOKS, &json!({"url": url})).await.expect_problem(422, "web.invalid_fields");
+        }
 
         let zoe = json!({"email": "zoe@example.com", "password": PASSWORD, "name": "Zoë"});
         let user = app.client().post_json("/api/v1/auth/register", &zoe).await.expect_status(201).json()["user"]["id"].clone();

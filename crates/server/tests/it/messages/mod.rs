@@ -1,6 +1,8 @@
 //! Messages of the built binary: a real mail server, fakes that answer as SendGrid and Twilio do, and the word of their official
 //! clients on signatures.
 
+mod smtp;
+
 use std::path::Path;
 
 use baluarte_testkit::{Backend, Baluarte, FakeSendGrid, FakeTwilio, Mishap, Program};
@@ -24,8 +26,13 @@ fn mail_server() -> Program {
     })
 }
 
-fn mails(server: &Program) -> Vec<Value> {
+/// Everything it told, passwords that were tried included.
+fn said(server: &Program) -> Vec<Value> {
     server.logs().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+fn mails(server: &Program) -> Vec<Value> {
+    said(server).into_iter().filter(|line| line.get("to").is_some()).collect()
 }
 
 fn official(arguments: &[&str]) -> String {
@@ -45,8 +52,13 @@ async fn until(what: &str, mut done: impl FnMut() -> bool) {
 }
 
 fn smtp(server: &Program, password: &str) -> String {
+    smtp_with(server, password, "")
+}
+
+/// `parameters`: behind the address of the server.
+fn smtp_with(server: &Program, password: &str, parameters: &str) -> String {
     format!(
-        "[notify]\nemail_from = \"Olá Shop <no-reply@shop.example>\"\nsmtp_url = \"{}\"\n",
+        "[notify]\nemail_from = \"Olá Shop <no-reply@shop.example>\"\nsmtp_url = \"{}{parameters}\"\n",
         server.url().replace("http://", &format!("smtp://shop:{password}@"))
     )
 }
