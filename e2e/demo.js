@@ -30,7 +30,7 @@ export async function startDemo() {
   });
   const passwords = Object.fromEntries([...said.matchAll(/(\S+@example\.com)\s+(\S+)/g)].map((match) => [match[1], match[2]]));
   return {
-    url: `http://127.0.0.1:${port}`,
+    url: `http://localhost:${port}`,
     passwords,
     said: () => said,
     async stop() {

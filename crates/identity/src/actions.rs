@@ -29,6 +29,11 @@ baluarte_audit::actions! {
     FACTOR_BEGUN = "identity.factor.begun", Info, "Somebody began to set up a second factor.";
     FACTOR_ADDED = "identity.factor.added", Notice, "An account got a second factor; its other sessions ended.";
     PHONE_CHANGED = "identity.factor.phone_changed", Warning, "An account's codes go to another telephone number; its other sessions ended.";
+    PASSKEY_ADDED = "identity.passkey.added", Notice, "An account got a passkey, which signs in without a password.";
+    PASSKEY_RENAMED = "identity.passkey.renamed", Info, "Somebody gave a passkey of theirs another name.";
+    PASSKEY_REMOVED = "identity.passkey.removed", Warning, "An account lost a passkey; its other sessions and trusted devices ended.";
+    PASSKEY_REFUSED = "identity.passkey.refused", Notice, "A passkey that is known was used, and what it signed was not right or not for here.";
+    PASSKEY_COPIED = "identity.passkey.copied", Alert, "A passkey's count of signatures went back: somebody has a copy of it. It was not taken.";
     FACTOR_REMOVED = "identity.factor.removed", Warning, "An account lost a second factor; its other sessions and trusted devices ended.";
     FACTORS_RESET = "identity.factor.reset", Alert, "The operator took away all second factors of an account; all its sessions ended.";
     RECOVERY_USED = "identity.recovery_code.used", Notice, "Somebody signed in with a recovery code.";

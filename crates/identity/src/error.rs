@@ -72,6 +72,18 @@ pub enum IdentityError {
     /// Something sensitive, and the last proof of who it is was a while ago.
     #[error("asks for the password or a code")]
     ReauthenticationNeeded,
+    /// What a browser made is not what was asked for, or came too late.
+    #[error("not a passkey for here and now")]
+    BadPasskey,
+    /// Signing in with one: nobody learns why not.
+    #[error("that passkey is not taken")]
+    PasskeyRefused,
+    #[error("that passkey is set up already")]
+    PasskeyExists,
+    #[error("no more passkeys for this account")]
+    TooManyPasskeys,
+    #[error("no such passkey")]
+    PasskeyNotFound,
     #[error("no such trusted device")]
     TrustedDeviceNotFound,
     #[error("no user {0}")]

@@ -22,8 +22,8 @@ use baluarte_kernel::UserId;
 pub use config::{EmailVerification, IdentityConfig, Registration};
 pub use error::IdentityError;
 pub use factors::{
-    Answer, EmailEnrolment, Factor, FactorKind, Factors, Method, MfaPolicy, OpenStep, Reauthentication, SecondStep, TotpEnrolment,
-    TrustedDevice, TrustedDeviceId, Welcome,
+    Answer, Assertion, CreationOptions, EmailEnrolment, Factor, FactorKind, Factors, Method, MfaPolicy, NewCredential, OpenStep, Passkey,
+    PasskeyId, Reauthentication, RequestOptions, SecondStep, TotpEnrolment, TrustedDevice, TrustedDeviceId, Welcome,
 };
 pub use http::{NamedLimit, PROBLEMS};
 pub use mails::samples;
@@ -42,5 +42,6 @@ pub const MIGRATIONS: Migrations = Migrations {
         Migration::common("0002_registrations", include_str!("../migrations/0002_registrations.sql")),
         Migration::common("0003_factors", include_str!("../migrations/0003_factors.sql")),
         Migration::common("0004_text_messages", include_str!("../migrations/0004_text_messages.sql")),
+        Migration::common("0005_passkeys", include_str!("../migrations/0005_passkeys.sql")),
     ],
 };

@@ -32,6 +32,10 @@ texts! {
         reset_text_site: "Whoever runs {} removed all second steps from your account and signed it out everywhere. Set them up again the next time you sign in.", "Quien administra {} quitó todos los segundos pasos de tu cuenta y cerró todas sus sesiones. Configúralos de nuevo la próxima vez que inicies sesión.", "Quem administra {} removeu todas as segundas etapas da sua conta e encerrou todas as sessões. Configure-as de novo na próxima vez que entrar.";
         totp: "A code from an authenticator app", "Un código de una aplicación de autenticación", "Um código de um aplicativo autenticador";
         email: "A code by e-mail", "Un código por correo", "Um código por e-mail";
+        passkey: "A passkey", "Una llave de acceso", "Uma chave de acesso";
+        passkey_subject_site: "A passkey was added to your account at {}", "Se añadió una llave de acceso a tu cuenta de {}", "Uma chave de acesso foi adicionada à sua conta em {}";
+        passkey_heading: "A passkey was added", "Se añadió una llave de acceso", "Uma chave de acesso foi adicionada";
+        passkey_text_name_site: "“{}” can sign in to your account at {} from now on, without a password.", "«{}» puede iniciar sesión en tu cuenta de {} a partir de ahora, sin contraseña.", "“{}” pode entrar na sua conta em {} a partir de agora, sem senha.";
         sms: "A code by text message", "Un código por SMS", "Um código por SMS";
         phone_subject_site: "Text messages of {} go to another number", "Los SMS de {} van a otro número", "Os SMS de {} vão para outro número";
         phone_heading: "Your codes go to another number", "Tus códigos van a otro número", "Os seus códigos vão para outro número";
@@ -86,6 +90,13 @@ impl FactorMails<'_> {
         let t = Words::of(to.locale);
         let text = fill(t.removed_text_what_site, &[what(t, kind), self.0.site()]);
         self.notice(to, ("identity.factor_removed", t.removed_subject_site, t.removed_heading), text, Some((from, now)), now)
+    }
+
+    /// Besides those that there were.
+    pub(crate) fn another_passkey(self, to: &User, name: &str, from: Option<IpAddr>, now: Timestamp) -> Message {
+        let t = Words::of(to.locale);
+        let text = fill(t.passkey_text_name_site, &[name, self.0.site()]);
+        self.notice(to, ("identity.passkey_added", t.passkey_subject_site, t.passkey_heading), text, Some((from, now)), now)
     }
 
     /// `hint`: the new number, mostly hidden.
@@ -147,6 +158,8 @@ impl FactorMails<'_> {
             self.code(to, code, true, now.plus(std::time::Duration::from_secs(600)), now),
             self.added(to, FactorKind::Totp, from, now),
             self.added(to, FactorKind::Sms, from, now),
+            self.added(to, FactorKind::Passkey, from, now),
+            self.another_passkey(to, "Chrome on Linux", from, now),
             self.removed(to, FactorKind::Totp, from, now),
             self.phone_changed(to, "+351•••78", from, now),
             self.reset(to, now),
@@ -162,5 +175,6 @@ fn what(t: &'static Words, kind: FactorKind) -> &'static str {
         FactorKind::Totp => t.totp,
         FactorKind::Email => t.email,
         FactorKind::Sms => t.sms,
+        FactorKind::Passkey => t.passkey,
     }
 }

@@ -2,6 +2,7 @@
 
 mod code;
 mod mails;
+pub(crate) mod passkey;
 pub(crate) mod phone;
 mod qr;
 mod totp;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use baluarte_kernel::{Id, Kind, Secret, Timestamp};
 use serde::{Deserialize, Serialize};
 
+pub use self::passkey::{Assertion, CreationOptions, NewCredential, RequestOptions};
 pub(crate) use self::{
     code::{OneTimeCode, RecoveryCode},
     mails::FactorMails,
@@ -33,6 +35,8 @@ pub(crate) const CODES_PER_HOUR: u32 = 15;
 /// pumps them has as many numbers as they like. What all people together may cost is the guard's affair (`notify.sms_guard`).
 pub(crate) const SMS_PER_HOUR: u32 = 5;
 pub(crate) const SMS_PER_DAY: u32 = 10;
+/// Passkeys of one person.
+pub(crate) const MAX_PASSKEYS: usize = 20;
 /// After signing in or proving a factor, factors may be changed without being asked again.
 pub(crate) const FRESH: Duration = Duration::from_secs(600);
 /// An enrolment that was begun may be finished for so long.
@@ -50,11 +54,13 @@ pub enum FactorKind {
     Email,
     /// Codes by text message.
     Sms,
+    /// Keys in people's devices (Web Authentication), one or several.
+    Passkey,
 }
 
 impl FactorKind {
     /// The strongest first.
-    pub(crate) const ALL: [Self; 3] = [Self::Totp, Self::Sms, Self::Email];
+    pub(crate) const ALL: [Self; 4] = [Self::Passkey, Self::Totp, Self::Sms, Self::Email];
 
     /// Its codes are sent.
     pub(crate) const fn is_sent(self) -> bool {
@@ -66,6 +72,7 @@ impl FactorKind {
             Self::Totp => "totp",
             Self::Email => "email",
             Self::Sms => "sms",
+            Self::Passkey => "passkey",
         }
     }
 }
@@ -84,18 +91,20 @@ pub enum Method {
     Totp,
     Email,
     Sms,
+    Passkey,
     /// A code on paper.
     Recovery,
 }
 
 impl Method {
-    pub(crate) const ALL: [Self; 4] = [Self::Totp, Self::Sms, Self::Email, Self::Recovery];
+    pub(crate) const ALL: [Self; 5] = [Self::Passkey, Self::Totp, Self::Sms, Self::Email, Self::Recovery];
 
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Totp => "totp",
             Self::Email => "email",
             Self::Sms => "sms",
+            Self::Passkey => "passkey",
             Self::Recovery => "recovery",
         }
     }
@@ -106,6 +115,7 @@ impl Method {
             Self::Totp => Some(FactorKind::Totp),
             Self::Email => Some(FactorKind::Email),
             Self::Sms => Some(FactorKind::Sms),
+            Self::Passkey => Some(FactorKind::Passkey),
             Self::Recovery => None,
         }
     }
@@ -117,6 +127,7 @@ impl From<FactorKind> for Method {
             FactorKind::Totp => Self::Totp,
             FactorKind::Email => Self::Email,
             FactorKind::Sms => Self::Sms,
+            FactorKind::Passkey => Self::Passkey,
         }
     }
 }
@@ -205,6 +216,8 @@ pub struct Answer {
     pub mfa_token: Secret,
     pub method: Method,
     pub code: Secret,
+    /// With [`Method::Passkey`], instead of a code.
+    pub assertion: Option<Assertion>,
     /// Ask this browser for no factor for a while.
     pub trust_device: bool,
 }
@@ -233,6 +246,25 @@ pub struct Reauthentication {
     pub password: Option<Secret>,
     /// From the authenticator app, or a recovery code.
     pub code: Option<Secret>,
+}
+
+/// Marks the identifiers of passkeys.
+pub enum PasskeyKind {}
+impl Kind for PasskeyKind {
+    const PREFIX: &'static str = "psk";
+}
+pub type PasskeyId = Id<PasskeyKind>;
+
+/// A key in somebody's device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passkey {
+    pub id: PasskeyId,
+    /// What its owner calls it.
+    pub name: String,
+    /// A service of its owner's keeps it, and it may be on several devices.
+    pub backed_up: bool,
+    pub created_at: Timestamp,
+    pub last_used_at: Option<Timestamp>,
 }
 
 /// Marks the identifiers of trusted devices.

@@ -60,12 +60,21 @@ pub(super) async fn register_user(
 /// What signing in should give.
 #[derive(Clone, Copy, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum SessionWish {
+pub(super) enum SessionWish {
     /// Tokens in the answer.
     #[default]
     Tokens,
     /// A cookie, and no tokens.
     Cookie,
+}
+
+impl From<SessionWish> for SessionKind {
+    fn from(wish: SessionWish) -> Self {
+        match wish {
+            SessionWish::Tokens => Self::Tokens,
+            SessionWish::Cookie => Self::Cookie,
+        }
+    }
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -90,10 +99,7 @@ pub(super) async fn sign_in(
     headers: HeaderMap,
     Json(body): Json<SignInBody>,
 ) -> Answer<Response> {
-    let session = match body.session {
-        SessionWish::Tokens => SessionKind::Tokens,
-        SessionWish::Cookie => SessionKind::Cookie,
-    };
+    let session = body.session.into();
     let device = cookie(&headers, identity.device_cookie_name()).map(Secret::new);
     let attempt = SignIn { email: body.email, password: body.password, session, device };
     Ok(match identity.sign_in(&ctx, attempt).await? {

@@ -128,6 +128,31 @@ baluarte_web::problems! {
         explanation: "You signed in a while ago, and this changes how your account is protected.", "Iniciaste sesión hace un rato y esto cambia cómo se protege tu cuenta.", "Você entrou há algum tempo e isto muda como a sua conta é protegida.";
         remedy: "Send your password, or a code, with the request.", "Envía tu contraseña, o un código, con la petición.", "Envie a sua senha, ou um código, com a requisição.";
     }
+    BAD_PASSKEY = UNPROCESSABLE_ENTITY "identity.bad_passkey" {
+        title: "That passkey cannot be used here", "Esa llave de acceso no se puede usar aquí", "Essa chave de acesso não pode ser usada aqui";
+        explanation: "What the browser sent is not for this site and this moment, or its question was answered before.", "Lo que envió el navegador no es para este sitio y este momento, o su pregunta ya se había respondido.", "O que o navegador enviou não é para este site e este momento, ou a sua pergunta já tinha sido respondida.";
+        remedy: "Begin again; a question is good for five minutes and one use.", "Empieza de nuevo; una pregunta sirve cinco minutos y una sola vez.", "Comece de novo; uma pergunta vale por cinco minutos e uma só vez.";
+    }
+    PASSKEY_REFUSED = UNAUTHORIZED "identity.passkey_refused" {
+        title: "That passkey was not accepted", "Esa llave de acceso no se aceptó", "Essa chave de acesso não foi aceita";
+        explanation: "It is not known here, took too long, or did not check that it is you.", "Aquí no se conoce, tardó demasiado o no comprobó que eres tú.", "Ela não é conhecida aqui, demorou demais ou não verificou que é você.";
+        remedy: "Try again, or sign in with your password.", "Inténtalo de nuevo o inicia sesión con tu contraseña.", "Tente de novo ou entre com a sua senha.";
+    }
+    PASSKEY_EXISTS = CONFLICT "identity.passkey_exists" {
+        title: "That passkey is set up already", "Esa llave de acceso ya está configurada", "Essa chave de acesso já está configurada";
+        explanation: "The device has a passkey for this site that is known here.", "El dispositivo tiene una llave de acceso para este sitio que ya se conoce.", "O dispositivo tem uma chave de acesso para este site que já é conhecida.";
+        remedy: "Use it, or another device.", "Úsala o usa otro dispositivo.", "Use-a ou use outro dispositivo.";
+    }
+    TOO_MANY_PASSKEYS = CONFLICT "identity.too_many_passkeys" {
+        title: "Too many passkeys", "Demasiadas llaves de acceso", "Chaves de acesso demais";
+        explanation: "An account has at most twenty.", "Una cuenta tiene como máximo veinte.", "Uma conta tem no máximo vinte.";
+        remedy: "Remove one that you do not use any more.", "Quita una que ya no uses.", "Remova uma que você não usa mais.";
+    }
+    PASSKEY_NOT_FOUND = NOT_FOUND "identity.passkey_not_found" {
+        title: "No such passkey", "No existe esa llave de acceso", "Essa chave de acesso não existe";
+        explanation: "It is removed already, or was never yours.", "Ya se quitó o nunca fue tuya.", "Já foi removida ou nunca foi sua.";
+        remedy: "Look at the list of passkeys again.", "Mira de nuevo la lista de llaves de acceso.", "Veja de novo a lista de chaves de acesso.";
+    }
     TRUSTED_DEVICE_NOT_FOUND = NOT_FOUND "identity.trusted_device_not_found" {
         title: "No such trusted device", "No existe ese dispositivo de confianza", "Esse dispositivo confiável não existe";
         explanation: "It is forgotten already, or was never yours.", "Ya se olvidó o nunca fue tuyo.", "Já foi esquecido ou nunca foi seu.";
@@ -177,6 +202,11 @@ impl From<IdentityError> for Problem {
             IdentityError::FactorRequired => Self::of(&FACTOR_REQUIRED),
             IdentityError::FactorsOff => Self::of(&FACTORS_OFF),
             IdentityError::ReauthenticationNeeded => Self::of(&REAUTHENTICATION_NEEDED),
+            IdentityError::BadPasskey => Self::of(&BAD_PASSKEY),
+            IdentityError::PasskeyRefused => unauthorized(&PASSKEY_REFUSED),
+            IdentityError::PasskeyExists => Self::of(&PASSKEY_EXISTS),
+            IdentityError::TooManyPasskeys => Self::of(&TOO_MANY_PASSKEYS),
+            IdentityError::PasskeyNotFound => Self::of(&PASSKEY_NOT_FOUND),
             IdentityError::TrustedDeviceNotFound => Self::of(&TRUSTED_DEVICE_NOT_FOUND),
             IdentityError::UserNotFound(_) => Self::of(&USER_NOT_FOUND),
             IdentityError::SessionNotFound => Self::of(&SESSION_NOT_FOUND),

@@ -77,6 +77,18 @@ impl<'a> Field<'a> {
         Self { id: "code", name: "code", kind: "code", autocomplete: "one-time-code", label, hint, max: 16, ..Self::email(t, "") }
     }
 
+    /// A text of no particular kind, which no browser remembers.
+    pub(super) fn plain(t: &'static Words, name: &'static str, label: &'a str, hint: &'a str, value: &'a str) -> Self {
+        Self { id: name, name, kind: "text", autocomplete: "off", label, hint, max: 60, ..Self::email(t, value) }
+    }
+
+    /// Browsers that have a passkey for us offer it here.
+    #[must_use]
+    pub(super) fn offering_passkeys(mut self) -> Self {
+        self.autocomplete = "username webauthn";
+        self
+    }
+
     /// A telephone number in the international form.
     pub(super) fn phone(t: &'static Words, label: &'a str, hint: &'a str, value: &'a str) -> Self {
         Self { id: "phone", name: "phone", kind: "tel", autocomplete: "tel", label, hint, max: 32, ..Self::email(t, value) }

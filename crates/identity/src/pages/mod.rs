@@ -42,6 +42,7 @@ pub(crate) fn routes(identity: Identity) -> Router {
         .route("/auth/verify-email/resend", counted(NamedLimit::ForgotPassword, post(verify::submit_resend)))
         .route("/auth/account/password", counted(NamedLimit::Account, post(account::submit_password)))
         .route("/auth/account/delete", counted(NamedLimit::Account, post(account::submit_delete)))
+        .route("/auth/login/passkey", counted(NamedLimit::Login, post(factors::passkeys::submit_sign_in)))
         .merge(factors::routes(&identity))
         .merge(uncounted(identity.clone()))
 }
@@ -154,6 +155,11 @@ fn alert(t: &'static Words, err: &IdentityError) -> Option<(StatusCode, String)>
         | IdentityError::FactorRequired
         | IdentityError::FactorsOff
         | IdentityError::ReauthenticationNeeded
+        | IdentityError::BadPasskey
+        | IdentityError::PasskeyRefused
+        | IdentityError::PasskeyExists
+        | IdentityError::TooManyPasskeys
+        | IdentityError::PasskeyNotFound
         | IdentityError::TrustedDeviceNotFound
         | IdentityError::UserNotFound(_)
         | IdentityError::SessionNotFound

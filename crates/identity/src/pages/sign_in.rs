@@ -10,8 +10,11 @@ use baluarte_web::{Caller, Form, Page, Problem, Query, ReturnTo, SameOrigin, Vis
 use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 
-use super::{ACCOUNT, Message, Words, alert, error_title, factors, field::Field, message, refuse, return_query, see_other};
-use crate::{Granted, Identity, IdentityError, Registration, SessionKind, SignIn, SignedIn, Welcome};
+use super::{
+    ACCOUNT, Message, Words, alert, error_title, factors, factors::passkeys::PasskeyForm, field::Field, message, refuse, return_query,
+    see_other,
+};
+use crate::{Granted, Identity, IdentityError, Registration, RequestOptions, SessionKind, SignIn, SignedIn, Welcome};
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
@@ -24,6 +27,8 @@ struct SignInPage<'a> {
     resend: bool,
     /// Anybody may register.
     open: bool,
+    /// Absent where browsers know no passkeys.
+    passkey: Option<PasskeyForm<'a>>,
     return_to: &'a str,
     query: &'a str,
     email: Field<'a>,
@@ -66,10 +71,11 @@ pub(super) async fn show(State(identity): State<Identity>, Caller(ctx): Caller, 
         "reset" => t.done_reset,
         "verified" => t.done_verified,
         "deleted" => t.done_deleted,
+        "passkey" => factors::FactorWords::of(visit.locale).passkey_refused,
         "over" => factors::FactorWords::of(visit.locale).over,
         _ => "",
     };
-    render(open(&identity), &visit, StatusCode::OK, Look { return_to: &arrival.return_to, done, ..Look::default() })
+    page(&identity, &ctx, &visit, StatusCode::OK, Look { return_to: &arrival.return_to, done, ..Look::default() })
 }
 
 pub(super) async fn submit(
@@ -85,7 +91,7 @@ pub(super) async fn submit(
     let email_error = if form.email.contains('@') { "" } else { t.bad_email };
     let password_error = if form.password.is_empty() { t.password_missing } else { "" };
     if !email_error.is_empty() || !password_error.is_empty() {
-        return Ok(render(open(&identity), &visit, StatusCode::UNPROCESSABLE_ENTITY, Look { email_error, password_error, ..look }));
+        return Ok(page(&identity, &ctx, &visit, StatusCode::UNPROCESSABLE_ENTITY, Look { email_error, password_error, ..look }));
     }
     let device = cookie(&headers, identity.device_cookie_name()).map(Secret::new);
     let attempt = SignIn { email: form.email.clone(), password: form.password, session: SessionKind::Cookie, device };
@@ -94,7 +100,7 @@ pub(super) async fn submit(
         Err(err) => {
             let Some((status, words)) = alert(t, &err) else { return Err(refuse(err)) };
             let resend = matches!(err, IdentityError::EmailNotVerified);
-            let mut response = render(open(&identity), &visit, status, Look { alert: &words, resend, ..look });
+            let mut response = page(&identity, &ctx, &visit, status, Look { alert: &words, resend, ..look });
             if let IdentityError::TooManyAttempts { retry_after } = err {
                 response.headers_mut().insert(header::RETRY_AFTER, retry_after.as_secs().max(1).into());
             }
@@ -156,7 +162,11 @@ pub(super) fn destination(return_to: &str) -> ReturnTo {
     ReturnTo::parse(return_to).unwrap_or_else(|| ReturnTo::fixed(ACCOUNT))
 }
 
-pub(super) fn render(open: bool, visit: &Visit, status: StatusCode, look: Look<'_>) -> Response {
+pub(super) fn page(identity: &Identity, ctx: &Ctx, visit: &Visit, status: StatusCode, look: Look<'_>) -> Response {
+    render(open(identity), identity.sign_in_options(ctx).ok().as_ref(), visit, status, look)
+}
+
+pub(super) fn render(open: bool, passkey: Option<&RequestOptions>, visit: &Visit, status: StatusCode, look: Look<'_>) -> Response {
     let t = Words::of(visit.locale);
     let asked = ReturnTo::parse(look.return_to);
     let lead = if asked.is_some() { t.go_on.to_owned() } else { fill(t.sign_in_lead, &[&visit.site.brand]) };
@@ -167,9 +177,11 @@ pub(super) fn render(open: bool, visit: &Visit, status: StatusCode, look: Look<'
         alert: look.alert,
         resend: look.resend,
         open,
+        passkey: passkey.map(|options| PasskeyForm::sign_in(visit, options, asked.as_ref().map_or("", ReturnTo::as_str))),
         return_to: asked.as_ref().map_or("", ReturnTo::as_str),
         query: &return_query(look.return_to),
-        email: Field::email(t, look.email).wrong(look.email_error),
+        email: if passkey.is_some() { Field::email(t, look.email).offering_passkeys() } else { Field::email(t, look.email) }
+            .wrong(look.email_error),
         password: Field::current_password(t, "password", t.password).wrong(look.password_error),
     };
     Field::focus_first_wrong([&mut content.email, &mut content.password]);

@@ -93,22 +93,26 @@ async fn pages(locale: Locale) -> Vec<(&'static str, Response)> {
     let link = |token: &Secret| baluarte_web::Query(passwords::Link { token: token.clone() });
     let look = sign_in::Look { email: "zoe@example.com", return_to: "/shop/cart", ..sign_in::Look::default() };
     vec![
-        ("login", sign_in::render(true, &login, ok, sign_in::Look::default())),
+        ("login", sign_in::render(true, None, &login, ok, sign_in::Look::default())),
         (
             "login-fields",
             sign_in::render(
                 true,
+                None,
                 &login,
                 wrong,
                 sign_in::Look { email_error: t.bad_email, password_error: t.password_missing, email: "zoe", ..look },
             ),
         ),
-        ("login-wrong", sign_in::render(true, &login, StatusCode::UNAUTHORIZED, sign_in::Look { alert: t.wrong_credentials, ..look })),
+        (
+            "login-wrong",
+            sign_in::render(true, None, &login, StatusCode::UNAUTHORIZED, sign_in::Look { alert: t.wrong_credentials, ..look }),
+        ),
         (
             "login-unverified",
-            sign_in::render(false, &login, StatusCode::FORBIDDEN, sign_in::Look { alert: t.not_verified, resend: true, ..look }),
+            sign_in::render(false, None, &login, StatusCode::FORBIDDEN, sign_in::Look { alert: t.not_verified, resend: true, ..look }),
         ),
-        ("login-done", sign_in::render(true, &login, ok, sign_in::Look { done: t.done_reset, ..sign_in::Look::default() })),
+        ("login-done", sign_in::render(true, None, &login, ok, sign_in::Look { done: t.done_reset, ..sign_in::Look::default() })),
         ("register", register::render(&enrol, ok, &register::Registering::default(), &register::Wrong::default())),
         ("register-wrong", register::render(&enrol, wrong, &filled, &enrol_wrong)),
         ("register-closed", register::not_here(&enrol, &crate::IdentityError::RegistrationClosed)),
@@ -125,6 +129,9 @@ async fn pages(locale: Locale) -> Vec<(&'static str, Response)> {
         ("step-email", factors::samples::step(locale, "email", true)),
         ("step-sms", factors::samples::step(locale, "sms", true)),
         ("step-sms-not-sent", factors::samples::step(locale, "sms", false)),
+        ("login-passkey", sign_in::render(true, Some(&factors::samples::request()), &login, ok, sign_in::Look::default())),
+        ("step-passkey", factors::samples::step(locale, "passkey", false)),
+        ("passkey-new", factors::samples::passkey_new(locale)),
         ("phone", factors::samples::phone(locale, ok)),
         ("phone-wrong", factors::samples::phone(locale, wrong)),
         ("step-recovery-wrong", factors::samples::step(locale, "recovery", true)),
@@ -211,7 +218,7 @@ async fn what_people_typed_is_text_and_never_markup() {
     for response in [
         account::account_page(&here, &user(evil), evil, &sessions, StatusCode::OK, &account::Look::default()),
         register::render(&here, StatusCode::OK, &form, &register::Wrong::default()),
-        sign_in::render(true, &here, StatusCode::OK, sign_in::Look { email: evil, return_to: evil, ..sign_in::Look::default() }),
+        sign_in::render(true, None, &here, StatusCode::OK, sign_in::Look { email: evil, return_to: evil, ..sign_in::Look::default() }),
         passwords::ask_password(&here, StatusCode::OK, &Secret::new(evil), "", t.password_long),
     ] {
         let html = text(response).await;

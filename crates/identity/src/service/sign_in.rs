@@ -176,7 +176,7 @@ impl Identity {
         Ok(())
     }
 
-    async fn record_refusal(&self, ctx: &Ctx, account: &Account, why: &'static str) -> Result<(), IdentityError> {
+    pub(super) async fn record_refusal(&self, ctx: &Ctx, account: &Account, why: &'static str) -> Result<(), IdentityError> {
         let tx = self.inner.kit.db.begin().await?;
         let entry = Entry::new(&actions::SIGN_IN_REFUSED, "user").of(account.user.id).failure().detail("reason", why);
         self.inner.kit.audit.record_bounded(ctx, &tx, entry);

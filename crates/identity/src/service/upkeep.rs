@@ -152,6 +152,7 @@ impl Identity {
         store::throttles::sweep(&tx, now).await?;
         store::factors::challenges::sweep(&tx, now).await?;
         store::factors::trusted::sweep(&tx, now).await?;
+        store::factors::passkeys::sweep(&tx, now).await?;
         store::factors::sweep(&tx, now.minus(crate::factors::PENDING)).await?;
         store::places::sweep(&tx, now.minus(REMEMBER_PLACE)).await?;
         tx.commit().await?;

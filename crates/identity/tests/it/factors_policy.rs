@@ -30,7 +30,7 @@ async fn come_back(app: &App, device: Option<&Secret>) -> Welcome {
 async fn trust(app: &App, phone: &Phone) -> SignedIn {
     let Welcome::SecondStep(step) = come_back(app, None).await else { panic!("no second factor was asked for") };
     let code = Secret::new(phone.next_code(app));
-    let answer = Answer { mfa_token: step.mfa_token, method: Way::Totp, code, trust_device: true };
+    let answer = Answer { mfa_token: step.mfa_token, method: Way::Totp, code, assertion: None, trust_device: true };
     app.identity.answer(&app.ctx(&home()).await, &answer).await.unwrap()
 }
 

@@ -11,6 +11,7 @@ mod factors_policy;
 mod leaks;
 mod outage;
 mod pages;
+mod passkeys;
 mod passwords;
 mod refresh;
 mod revocation;

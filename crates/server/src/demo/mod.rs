@@ -89,8 +89,9 @@ fn configuration(options: Options, folder: &Path, shop: SocketAddr) -> Result<(L
 
 fn configuration_text(options: Options, folder: &Path, shop: SocketAddr) -> String {
     let (listen, port) = (options.listen, options.listen.port());
-    let host = if listen.ip().is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { listen.ip() };
-    let public = SocketAddr::new(host, port);
+    // By its name, not by its address: browsers know passkeys only for names.
+    let local = listen.ip().is_unspecified() || listen.ip() == Ipv4Addr::LOCALHOST;
+    let public = if local { format!("localhost:{port}") } else { listen.to_string() };
     let database = folder.join("baluarte.db");
     let mut out = format!(
         r#"environment = "development"

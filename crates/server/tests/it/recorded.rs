@@ -19,6 +19,16 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "POST /api/v1/mfa/email/confirm",
         "only where addresses need no confirmation; identity: an_address_that_nobody_confirmed_becomes_a_factor_with_a_code",
     ),
+    // Browsers know passkeys where a site has a name, and this server has an address; identity's `passkeys` shows the entries.
+    (
+        "POST /api/v1/auth/passkey/options",
+        "writes nothing: a challenge is not stored; identity: damaged_credentials_are_refused_and_asking_writes_nothing",
+    ),
+    ("POST /api/v1/auth/passkey", "identity: every_act_with_a_passkey_leaves_its_entry"),
+    ("POST /api/v1/mfa/passkeys", "identity: every_act_with_a_passkey_leaves_its_entry"),
+    ("POST /api/v1/mfa/passkeys/confirm", "identity: every_act_with_a_passkey_leaves_its_entry"),
+    ("PATCH /api/v1/mfa/passkeys/{id}", "identity: every_act_with_a_passkey_leaves_its_entry"),
+    ("DELETE /api/v1/mfa/passkeys/{id}", "identity: every_act_with_a_passkey_leaves_its_entry"),
     (
         "POST /api/v1/admin/messages/{id}/resend",
         "needs a message that nobody took; notify: what_nobody_took_can_be_sent_again_while_it_is_useful",

@@ -25,6 +25,7 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
     vec![
         asset("style.css", "text/css; charset=utf-8", style),
         asset("page.js", "text/javascript; charset=utf-8", include_str!("../../assets/page.js").to_owned()),
+        asset("passkey.js", "text/javascript; charset=utf-8", include_str!("../../assets/passkey.js").to_owned()),
         asset("docs.js", "text/javascript; charset=utf-8", include_str!("../../assets/docs.js").to_owned()),
         asset("icon.svg", "image/svg+xml", include_str!("../../assets/icon.svg").to_owned()),
         wall,

@@ -1,6 +1,7 @@
 //! Second factors over the API.
 
 pub(super) mod email;
+pub(super) mod passkeys;
 pub(super) mod recovery;
 pub(super) mod sign_in;
 pub(super) mod sms;

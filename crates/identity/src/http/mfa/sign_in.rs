@@ -10,9 +10,12 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{LoginView, entered};
+use super::{
+    LoginView, entered,
+    passkeys::{PasskeyOptions, options},
+};
 use crate::{
-    Answer as Given, FactorKind, Identity, Method,
+    Answer as Given, Assertion, FactorKind, Identity, Method,
     http::{
         limits::count_answer,
         mfa::totp::TotpView,
@@ -24,7 +27,7 @@ use crate::{
 pub(in crate::http) struct SendCode {
     #[schema(value_type = String)]
     mfa_token: Secret,
-    /// `email` or `sms`.
+    /// `email` or `sms`; with `passkey` the answer is what `navigator.credentials.get` needs.
     method: Method,
 }
 
@@ -32,14 +35,17 @@ pub(in crate::http) struct SendCode {
 ///
 /// A new code voids the one before. 429 `identity.code_too_soon` within thirty seconds of the last one.
 #[utoipa::path(post, path = "/api/v1/auth/mfa/challenge", tag = "identity", request_body = SendCode, security(()),
-    responses((status = 202, description = "A code is on its way"), Problem))]
+    responses((status = 202, description = "A code is on its way"), (status = 200, body = PasskeyOptions), Problem))]
 pub(in crate::http) async fn send_code(
     State(identity): State<Identity>,
     Caller(ctx): Caller,
     Json(body): Json<SendCode>,
-) -> Answer<StatusCode> {
+) -> Answer<Response> {
+    if body.method == Method::Passkey {
+        return Ok(options(identity.step_options(&ctx, &body.mfa_token).await?));
+    }
     identity.send_code(&ctx, &body.mfa_token, body.method, None).await?;
-    Ok(StatusCode::ACCEPTED)
+    Ok(StatusCode::ACCEPTED.into_response())
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -47,8 +53,12 @@ pub(in crate::http) struct AnswerBody {
     #[schema(value_type = String)]
     mfa_token: Secret,
     method: Method,
-    #[schema(value_type = String, example = "482913")]
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "482913")]
     code: Secret,
+    /// With `passkey`, instead of a code: what `navigator.credentials.get` gave, as JSON.
+    #[serde(default)]
+    credential: Option<Assertion>,
     /// Ask this browser for no second factor for 30 days; only where a cookie was asked for.
     #[serde(default)]
     trust_device: bool,
@@ -65,8 +75,8 @@ pub(in crate::http) async fn answer(
     Json(body): Json<AnswerBody>,
 ) -> Answer<Response> {
     let fields = count_answer(&identity, &ctx, &body.mfa_token).await?;
-    let AnswerBody { mfa_token, method, code, trust_device } = body;
-    let signed_in = identity.answer(&ctx, &Given { mfa_token, method, code, trust_device }).await?;
+    let AnswerBody { mfa_token, method, code, credential: assertion, trust_device } = body;
+    let signed_in = identity.answer(&ctx, &Given { mfa_token, method, code, assertion, trust_device }).await?;
     let mut response = entered(&identity, &signed_in);
     fields.write(response.headers_mut());
     Ok(response)
@@ -109,7 +119,7 @@ pub(in crate::http) async fn enrol(State(identity): State<Identity>, Caller(ctx)
             let enrolment = identity.enrol_in_step(&ctx, &body.mfa_token).await?;
             (NO_STORE, Json(TotpView::of(&enrolment))).into_response()
         }
-        FactorKind::Email | FactorKind::Sms => {
+        FactorKind::Email | FactorKind::Sms | FactorKind::Passkey => {
             identity.send_code(&ctx, &body.mfa_token, Method::from(body.method), body.phone.as_deref()).await?;
             (NO_STORE, Json(SentView { confirmed: false })).into_response()
         }

@@ -9,7 +9,8 @@ use serde::Deserialize;
 
 use super::{FACTORS, FactorWords, Look, alert, codes_page, enrol::code_page, totp_page};
 use crate::{
-    EmailEnrolment, Factor, FactorKind, Factors, Identity, IdentityError, MfaPolicy, Reauthentication, TrustedDevice, TrustedDeviceId,
+    EmailEnrolment, Factor, FactorKind, Factors, Identity, IdentityError, MfaPolicy, Passkey, Reauthentication, TrustedDevice,
+    TrustedDeviceId,
     pages::{
         Words,
         device::{readable, summary},
@@ -29,6 +30,9 @@ struct FactorsPage<'a> {
     off: bool,
     ways: Vec<Way<'a>>,
     any: bool,
+    /// Absent where browsers know no passkeys.
+    passkeys: Option<Vec<Listed>>,
+    may_add: bool,
     recovery: String,
     few: bool,
     trusted: Vec<Trusted>,
@@ -52,6 +56,16 @@ struct Way<'a> {
     offered: bool,
 }
 
+struct Listed {
+    id: String,
+    name: String,
+    synced: bool,
+    since: String,
+    used: Option<String>,
+    rename_label: String,
+    remove_label: String,
+}
+
 struct Trusted {
     id: String,
     name: String,
@@ -71,6 +85,7 @@ struct AgainPage<'a> {
     alert: &'a str,
     action: &'a str,
     kind: &'a str,
+    id: &'a str,
     email: &'a str,
     button: &'a str,
     danger: bool,
@@ -103,13 +118,14 @@ impl Change {
 
 /// What is asked about.
 #[derive(Clone, Copy)]
-struct Question<'a> {
-    title: &'a str,
-    lead: &'a str,
-    action: &'a str,
-    kind: &'a str,
-    button: &'a str,
-    danger: bool,
+pub(super) struct Question<'a> {
+    pub(super) title: &'a str,
+    pub(super) lead: &'a str,
+    pub(super) action: &'a str,
+    pub(super) kind: &'a str,
+    pub(super) id: &'a str,
+    pub(super) button: &'a str,
+    pub(super) danger: bool,
 }
 
 pub(super) async fn show(
@@ -122,6 +138,7 @@ pub(super) async fn show(
     let done = match arrival.done.as_str() {
         "removed" => t.done_removed,
         "added" => t.done_added,
+        "passkey" => t.done_passkey,
         "forgotten" => t.done_forgotten,
         _ => "",
     };
@@ -134,13 +151,15 @@ async fn overview(identity: &Identity, ctx: &Ctx, visit: &Visit, status: StatusC
         Err(err) => return otherwise(err),
     };
     let trusted = identity.list_trusted_devices(ctx).await.map_err(refuse)?;
-    Ok(factors_page(visit, status, &found, &trusted, done, alert))
+    let passkeys = if identity.knows_passkeys() { Some(identity.list_passkeys(ctx).await.map_err(refuse)?) } else { None };
+    Ok(factors_page(visit, status, &found, passkeys.as_deref(), &trusted, done, alert))
 }
 
 pub(super) fn factors_page(
     visit: &Visit,
     status: StatusCode,
     found: &Factors,
+    passkeys: Option<&[Passkey]>,
     trusted: &[TrustedDevice],
     done: &str,
     alert: &str,
@@ -151,6 +170,7 @@ pub(super) fn factors_page(
         let factor: Option<&Factor> = found.factors.iter().find(|factor| factor.kind == kind);
         let (title, lead, set_up_label, remove_label, action) = match kind {
             FactorKind::Totp => (t.totp, t.totp_lead, t.set_up_totp, t.remove_totp, "/auth/account/factors/totp"),
+            FactorKind::Passkey => (t.passkeys, t.passkeys_lead, t.passkey_add, t.passkey_remove, ""),
             FactorKind::Sms => (t.sms, t.sms_lead, t.set_up_sms, t.remove_sms, "/auth/account/factors/sms"),
             FactorKind::Email => (t.email, t.email_lead, t.set_up_email, t.remove_email, "/auth/account/factors/email"),
         };
@@ -168,6 +188,7 @@ pub(super) fn factors_page(
             offered: !off
                 && match kind {
                     FactorKind::Totp => true,
+                    FactorKind::Passkey => false,
                     FactorKind::Email => found.email_available,
                     FactorKind::Sms => found.sms_available,
                 },
@@ -191,7 +212,15 @@ pub(super) fn factors_page(
         required: found.policy == MfaPolicy::Required,
         off,
         // What nobody can set up here is not shown either.
-        ways: FactorKind::ALL.into_iter().map(way).filter(|way| way.offered || way.since.is_some() || way.kind == "totp").collect(),
+        ways: FactorKind::ALL
+            .into_iter()
+            .map(way)
+            .filter(|way| way.offered || way.since.is_some() || way.kind == "totp")
+            // Shown one by one.
+            .filter(|way| way.kind != FactorKind::Passkey.as_str())
+            .collect(),
+        passkeys: passkeys.map(|passkeys| passkeys.iter().map(|passkey| listed(t, passkey)).collect()),
+        may_add: !off,
         any: !found.factors.is_empty(),
         recovery: fill(t.recovery_left, &[&found.recovery_codes.to_string()]),
         few: found.recovery_codes < 3,
@@ -199,6 +228,18 @@ pub(super) fn factors_page(
     };
     let title = if status.is_success() { t.factors.to_owned() } else { error_title(Words::of(visit.locale), t.factors) };
     Page::sheet(visit, &title).back_to(FACTORS).respond(status, &content)
+}
+
+fn listed(t: &FactorWords, passkey: &Passkey) -> Listed {
+    Listed {
+        id: passkey.id.to_string(),
+        synced: passkey.backed_up,
+        since: fill(t.on_since, &[&readable(&passkey.created_at.to_string())]),
+        used: passkey.last_used_at.map(|at| fill(t.last_used, &[&readable(&at.to_string())])),
+        rename_label: fill(t.rename_of, &[&passkey.name]),
+        remove_label: fill(t.remove_of, &[&passkey.name]),
+        name: passkey.name.clone(),
+    }
 }
 
 // ── authenticator app ──
@@ -377,7 +418,7 @@ pub(super) async fn forget(
 
 fn set_up<'a>(visit: &Visit, action: &'a str) -> Question<'a> {
     let t = FactorWords::of(visit.locale);
-    Question { title: t.again, lead: t.again_lead, action, kind: "", button: t.go_on, danger: false }
+    Question { title: t.again, lead: t.again_lead, action, kind: "", id: "", button: t.go_on, danger: false }
 }
 
 fn removal<'a>(visit: &Visit, kind: &'a str) -> Question<'a> {
@@ -385,19 +426,26 @@ fn removal<'a>(visit: &Visit, kind: &'a str) -> Question<'a> {
     let title = match kind.parse() {
         Ok(FactorKind::Email) => t.remove_email,
         Ok(FactorKind::Sms) => t.remove_sms,
+        Ok(FactorKind::Passkey) => t.passkey_remove,
         Ok(FactorKind::Totp) | Err(()) => t.remove_totp,
     };
-    Question { title, lead: t.remove_lead, action: "/auth/account/factors/remove", kind, button: title, danger: true }
+    Question { title, lead: t.remove_lead, action: "/auth/account/factors/remove", kind, id: "", button: title, danger: true }
 }
 
 fn replacement(visit: &Visit) -> Question<'static> {
     let t = FactorWords::of(visit.locale);
     let action = "/auth/account/factors/recovery";
-    Question { title: t.replace_title, lead: t.replace_lead, action, kind: "", button: t.replace, danger: false }
+    Question { title: t.replace_title, lead: t.replace_lead, action, kind: "", id: "", button: t.replace, danger: false }
 }
 
 /// What a refusal comes to: the password is asked for, again if need be, or the overview says why not.
-async fn ask(identity: &Identity, ctx: &Ctx, visit: &Visit, question: Question<'_>, err: IdentityError) -> Result<Response, Problem> {
+pub(super) async fn ask(
+    identity: &Identity,
+    ctx: &Ctx,
+    visit: &Visit,
+    question: Question<'_>,
+    err: IdentityError,
+) -> Result<Response, Problem> {
     let t = Words::of(visit.locale);
     match err {
         IdentityError::ReauthenticationNeeded => Ok(again(ctx, visit, StatusCode::FORBIDDEN, question, "", "")),
@@ -406,7 +454,7 @@ async fn ask(identity: &Identity, ctx: &Ctx, visit: &Visit, question: Question<'
             overview(identity, ctx, visit, StatusCode::CONFLICT, "", FactorWords::of(visit.locale).last_one).await
         }
         // As it was to be.
-        IdentityError::FactorExists | IdentityError::FactorNotFound => Ok(see_other(FACTORS)),
+        IdentityError::FactorExists | IdentityError::FactorNotFound | IdentityError::PasskeyNotFound => Ok(see_other(FACTORS)),
         err => match alert(visit, &err) {
             Some((status, words)) => Ok(again(ctx, visit, status, question, &words, "")),
             None => otherwise(err),
@@ -414,13 +462,13 @@ async fn ask(identity: &Identity, ctx: &Ctx, visit: &Visit, question: Question<'
     }
 }
 
-fn again(ctx: &Ctx, visit: &Visit, status: StatusCode, question: Question<'_>, alert: &str, error: &str) -> Response {
+pub(super) fn again(ctx: &Ctx, visit: &Visit, status: StatusCode, question: Question<'_>, alert: &str, error: &str) -> Response {
     let Ok(principal) = ctx.user() else { return sign_in_first(FACTORS) };
     let (t, shared) = (FactorWords::of(visit.locale), Words::of(visit.locale));
     let mut password = Field::current_password(shared, "password", shared.current_password).wrong(error);
     Field::focus_first_wrong([&mut password]);
-    let Question { title, lead, action, kind, button, danger } = question;
-    let content = AgainPage { t, title, lead, alert, action, kind, email: &principal.email, button, danger, password };
+    let Question { title, lead, action, kind, id, button, danger } = question;
+    let content = AgainPage { t, title, lead, alert, action, kind, id, email: &principal.email, button, danger, password };
     let told = if error.is_empty() && alert.is_empty() { title.to_owned() } else { error_title(shared, title) };
     Page::gate(visit, &told).back_to(FACTORS).respond(status, &content)
 }

@@ -107,7 +107,7 @@ pub(super) async fn confirm(
         {
             return Err(problem);
         }
-        let answer = Answer { mfa_token: mfa_token.clone(), method, code: form.code, trust_device: false };
+        let answer = Answer { mfa_token: mfa_token.clone(), method, code: form.code, assertion: None, trust_device: false };
         match identity.answer(&ctx, &answer).await {
             Ok(signed_in) => {
                 let next = destination(&form.return_to);

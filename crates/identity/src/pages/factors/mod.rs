@@ -2,6 +2,7 @@
 
 mod account;
 mod enrol;
+pub(super) mod passkeys;
 mod phone;
 #[cfg(test)]
 pub(super) mod samples;
@@ -45,6 +46,10 @@ pub(super) fn routes(identity: &Identity) -> Router {
         .route("/auth/account/factors/email/confirm", counted(mfa, post(account::confirm_email)))
         .route("/auth/account/factors/sms", get(phone::show).merge(counted(account, post(phone::begin))))
         .route("/auth/account/factors/sms/confirm", get(phone::show_code).merge(counted(mfa, post(phone::confirm))))
+        .route("/auth/account/factors/passkeys/new", get(passkeys::show_new).merge(counted(account, post(passkeys::confirm_new))))
+        .route("/auth/account/factors/passkeys", counted(mfa, post(passkeys::add)))
+        .route("/auth/account/factors/passkeys/rename", counted(account, post(passkeys::rename)))
+        .route("/auth/account/factors/passkeys/remove", get(passkeys::show_remove).merge(counted(account, post(passkeys::remove))))
         .route("/auth/account/factors/remove", get(account::show_remove).merge(counted(account, post(account::remove))))
         .route("/auth/account/factors/recovery", get(account::show_replace).merge(counted(account, post(account::replace))))
         .route("/auth/account/factors/trusted/forget", post(account::forget))

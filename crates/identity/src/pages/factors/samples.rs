@@ -8,14 +8,30 @@ use http::StatusCode;
 
 use super::{FactorWords, Look, account, codes_page, enrol, phone, step, totp_page};
 use crate::{
-    Factor, FactorKind, Factors, Method, MfaPolicy, OpenStep, TotpEnrolment, TrustedDevice, TrustedDeviceId,
+    CreationOptions, Factor, FactorKind, Factors, Method, MfaPolicy, OpenStep, Passkey, PasskeyId, RequestOptions, TotpEnrolment,
+    TrustedDevice, TrustedDeviceId,
+    factors::passkey::RelyingParty,
     pages::tests::{CHROME, NOW, signed_in, visit},
 };
+
+/// What a page asks a browser for.
+pub(in crate::pages) fn request() -> RequestOptions {
+    let party = RelyingParty::of("https://shop.example").unwrap();
+    RequestOptions::new(&party, "Y2hhbGxlbmdl", Vec::new())
+}
+
+pub(in crate::pages) fn passkey_new(locale: Locale) -> Response {
+    let party = RelyingParty::of("https://shop.example").unwrap();
+    let person = (baluarte_kernel::UserId::generate(), "zoe@example.com", "Zoë \"<b>\"");
+    let options = CreationOptions::new(&party, "shop.example", person, "Y2hhbGxlbmdl", Vec::new());
+    let here = visit(locale, "/auth/account/factors/passkeys/new");
+    super::passkeys::new_page(&here, StatusCode::OK, &options, Some(CHROME), "")
+}
 
 pub(in crate::pages) fn step(locale: Locale, method: &str, sent: bool) -> Response {
     let t = FactorWords::of(locale);
     let open = OpenStep {
-        methods: vec![Method::Totp, Method::Sms, Method::Email, Method::Recovery],
+        methods: vec![Method::Passkey, Method::Totp, Method::Sms, Method::Email, Method::Recovery],
         enrol: Vec::new(),
         address: "z•••@example.com".to_owned(),
         phone: Some("+351•••78".to_owned()),
@@ -26,11 +42,19 @@ pub(in crate::pages) fn step(locale: Locale, method: &str, sent: bool) -> Respon
     let wrong = method == "recovery";
     let look = Look { alert: "", error: if wrong { t.wrong_code } else { "" } };
     let status = if wrong { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
-    step::step_page(&visit(locale, "/auth/login/step"), status, &open, &arrival, look, Duration::from_secs(30 * 86_400))
+    step::step_page(
+        &visit(locale, "/auth/login/step"),
+        status,
+        &open,
+        &arrival,
+        look,
+        (method == "passkey").then(request).as_ref(),
+        Duration::from_secs(30 * 86_400),
+    )
 }
 
 pub(in crate::pages) fn choose(locale: Locale) -> Response {
-    enrol::choose_page(&visit(locale, "/auth/login/enrol"), StatusCode::OK, &FactorKind::ALL, "", "")
+    enrol::choose_page(&visit(locale, "/auth/login/enrol"), StatusCode::OK, &[FactorKind::Totp, FactorKind::Sms, FactorKind::Email], "", "")
 }
 
 pub(in crate::pages) fn phone(locale: Locale, status: StatusCode) -> Response {
@@ -67,6 +91,13 @@ fn factors(factors: Vec<Factor>, left: u32) -> Factors {
 pub(in crate::pages) fn overview(locale: Locale) -> Response {
     let on = |kind| Factor { kind, confirmed_at: NOW, last_used_at: Some(NOW) };
     let found = factors(vec![on(FactorKind::Totp), on(FactorKind::Sms)], 2);
+    let passkey = Passkey {
+        id: PasskeyId::generate(),
+        name: "Chrome on Linux".to_owned(),
+        backed_up: true,
+        created_at: NOW,
+        last_used_at: Some(NOW),
+    };
     let device = TrustedDevice {
         id: TrustedDeviceId::generate(),
         user_agent: Some(CHROME.to_owned()),
@@ -75,11 +106,11 @@ pub(in crate::pages) fn overview(locale: Locale) -> Response {
         last_used_at: NOW,
         expires_at: NOW.plus(Duration::from_secs(86_400)),
     };
-    account::factors_page(&visit(locale, "/auth/account/factors"), StatusCode::OK, &found, &[device], "", "")
+    account::factors_page(&visit(locale, "/auth/account/factors"), StatusCode::OK, &found, Some(&[passkey]), &[device], "", "")
 }
 
 pub(in crate::pages) fn nothing_yet(locale: Locale) -> Response {
-    account::factors_page(&visit(locale, "/auth/account/factors"), StatusCode::OK, &factors(Vec::new(), 0), &[], "", "")
+    account::factors_page(&visit(locale, "/auth/account/factors"), StatusCode::OK, &factors(Vec::new(), 0), Some(&[]), &[], "", "")
 }
 
 pub(in crate::pages) fn remove(locale: Locale) -> Response {

@@ -7,9 +7,9 @@ use baluarte_web::{Caller, Form, Page, Problem, Query, ReturnTo, SameOrigin, Vis
 use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 
-use super::{ENROL, FactorWords, Look, STEP, alert, lifetime, method_name};
+use super::{ENROL, FactorWords, Look, STEP, alert, lifetime, method_name, passkeys::PasskeyForm};
 use crate::{
-    Answer, FactorKind, Identity, IdentityError, Method, OpenStep, SecondStep,
+    Answer, FactorKind, Identity, IdentityError, Method, OpenStep, RequestOptions, SecondStep,
     http::limits::count_answer,
     pages::{
         LOGIN, Words, error_title,
@@ -28,6 +28,7 @@ struct StepPage<'a> {
     method: &'a str,
     /// Absent: a code has to be sent first, or nothing can be done.
     code: Option<Field<'a>>,
+    passkey: Option<PasskeyForm<'a>>,
     /// Codes can be sent.
     send: bool,
     sent: bool,
@@ -55,6 +56,7 @@ pub(super) struct Arrival {
 pub(super) struct CodeForm {
     pub(super) method: String,
     pub(super) code: Secret,
+    pub(super) credential: String,
     pub(super) trust: String,
     pub(super) return_to: String,
 }
@@ -95,7 +97,7 @@ pub(super) async fn show(
 ) -> Result<Response, Problem> {
     match identity.find_second_step(&ctx, &token(&identity, &headers)).await {
         Ok(open) if !open.enrol.is_empty() => Ok(see_other(&format!("{ENROL}{}", return_query(&arrival.return_to)))),
-        Ok(open) => Ok(render(&identity, &visit, StatusCode::OK, &open, &arrival, Look::default())),
+        Ok(open) => render(&identity, &ctx, &visit, &headers, StatusCode::OK, &open, &arrival, Look::default()).await,
         Err(IdentityError::SecondStepOver) if ctx.user().is_ok() => Ok(see_other(destination(&arrival.return_to).as_str())),
         Err(IdentityError::SecondStepOver) => Ok(over(&identity, &arrival.return_to)),
         Err(err) => Err(refuse(err)),
@@ -113,11 +115,12 @@ pub(super) async fn submit(
     let t = FactorWords::of(visit.locale);
     let mfa_token = token(&identity, &headers);
     let arrival = Arrival { method: form.method.clone(), return_to: form.return_to.clone(), ..Arrival::default() };
-    let (status, words, error) = if form.code.is_empty() {
+    let assertion = serde_json::from_str(&form.credential).ok();
+    let (status, words, error) = if form.code.is_empty() && assertion.is_none() {
         (StatusCode::UNPROCESSABLE_ENTITY, String::new(), t.code_missing)
     } else {
         let method = parse(&form.method).unwrap_or(Method::Totp);
-        let answer = Answer { mfa_token: mfa_token.clone(), method, code: form.code, trust_device: !form.trust.is_empty() };
+        let answer = Answer { mfa_token: mfa_token.clone(), method, code: form.code, assertion, trust_device: !form.trust.is_empty() };
         let answered = match count_answer(&identity, &ctx, &mfa_token).await {
             Ok(_) => identity.answer(&ctx, &answer).await,
             Err(problem) if problem.code == "limits.exceeded" => return Err(problem),
@@ -131,6 +134,7 @@ pub(super) async fn submit(
                 response.headers_mut().append(header::SET_COOKIE, identity.forget_step_cookie());
                 return Ok(response);
             }
+            Err(IdentityError::WrongCode) if method == Method::Passkey => (StatusCode::UNAUTHORIZED, t.passkey_refused.to_owned(), ""),
             Err(IdentityError::WrongCode) => (StatusCode::UNAUTHORIZED, String::new(), t.wrong_code),
             Err(IdentityError::SecondStepOver) => return Ok(over(&identity, &form.return_to)),
             Err(err) => match alert(&visit, &err) {
@@ -140,7 +144,7 @@ pub(super) async fn submit(
         }
     };
     match identity.find_second_step(&ctx, &mfa_token).await {
-        Ok(open) => Ok(render(&identity, &visit, status, &open, &arrival, Look { alert: &words, error })),
+        Ok(open) => render(&identity, &ctx, &visit, &headers, status, &open, &arrival, Look { alert: &words, error }).await,
         // That was the last try.
         Err(IdentityError::SecondStepOver) => Ok(over(&identity, &form.return_to)),
         Err(err) => Err(refuse(err)),
@@ -167,7 +171,7 @@ pub(super) async fn send(
         Err(err) => {
             let Some((status, words)) = alert(&visit, &err) else { return Err(refuse(err)) };
             let open = identity.find_second_step(&ctx, &mfa_token).await.map_err(refuse)?;
-            Ok(render(&identity, &visit, status, &open, &arrival, Look { alert: &words, error: "" }))
+            render(&identity, &ctx, &visit, &headers, status, &open, &arrival, Look { alert: &words, error: "" }).await
         }
     }
 }
@@ -176,8 +180,26 @@ pub(super) fn parse(method: &str) -> Option<Method> {
     Method::ALL.into_iter().find(|known| known.as_str() == method)
 }
 
-fn render(identity: &Identity, visit: &Visit, status: StatusCode, open: &OpenStep, arrival: &Arrival, look: Look<'_>) -> Response {
-    step_page(visit, status, open, arrival, look, identity.config().trusted_device_lifetime.get())
+#[expect(clippy::too_many_arguments, reason = "what was asked for, by whom, and what is to be said about it")]
+async fn render(
+    identity: &Identity,
+    ctx: &Ctx,
+    visit: &Visit,
+    headers: &HeaderMap,
+    status: StatusCode,
+    open: &OpenStep,
+    arrival: &Arrival,
+    look: Look<'_>,
+) -> Result<Response, Problem> {
+    let options = match asked_for(open, arrival) {
+        Some(Method::Passkey) => Some(identity.step_options(ctx, &token(identity, headers)).await.map_err(refuse)?),
+        _ => None,
+    };
+    Ok(step_page(visit, status, open, arrival, look, options.as_ref(), identity.config().trusted_device_lifetime.get()))
+}
+
+fn asked_for(open: &OpenStep, arrival: &Arrival) -> Option<Method> {
+    parse(&arrival.method).filter(|method| open.methods.contains(method)).or_else(|| open.methods.first().copied())
 }
 
 pub(super) fn step_page(
@@ -186,11 +208,11 @@ pub(super) fn step_page(
     open: &OpenStep,
     arrival: &Arrival,
     look: Look<'_>,
+    options: Option<&RequestOptions>,
     trusted_for: std::time::Duration,
 ) -> Response {
     let (t, shared) = (FactorWords::of(visit.locale), Words::of(visit.locale));
-    let asked = parse(&arrival.method).filter(|method| open.methods.contains(method));
-    let method = asked.or_else(|| open.methods.first().copied());
+    let method = asked_for(open, arrival);
     // How codes of this method are sent, and whether the one that counts was.
     let sends = method.and_then(Method::kind).filter(|kind| kind.is_sent());
     let sent = sends.is_some() && open.sent == sends;
@@ -201,6 +223,7 @@ pub(super) fn step_page(
         Some(Method::Sms) if sent => fill(t.step_email_sent, &[phone]),
         Some(Method::Sms) => fill(t.step_email, &[phone]),
         Some(Method::Email) => fill(t.step_email, &[&open.address]),
+        Some(Method::Passkey) => t.step_passkey.to_owned(),
         Some(Method::Recovery) => t.step_recovery.to_owned(),
         None => t.step_none.to_owned(),
     };
@@ -208,7 +231,7 @@ pub(super) fn step_page(
         Some(Method::Recovery) => Some(Field::recovery_code(shared, t.recovery_code, t.recovery_hint)),
         Some(Method::Email | Method::Sms) if !sent => None,
         Some(Method::Totp | Method::Email | Method::Sms) => Some(Field::code(shared, t.code, t.code_hint)),
-        None => None,
+        Some(Method::Passkey) | None => None,
     }
     .map(|field| field.wrong(look.error).focused());
     if let Some(code) = &mut code {
@@ -220,13 +243,18 @@ pub(super) fn step_page(
             Method::Totp => t.use_totp,
             Method::Email => t.use_email,
             Method::Sms => t.use_sms,
+            Method::Passkey => t.use_passkey,
             Method::Recovery => t.use_recovery,
         };
         (format!("{STEP}?method={}{}", other.as_str(), return_query(&arrival.return_to).replacen('?', "&", 1)), label)
     });
     let wait = open.resend_in.as_millis().div_ceil(1_000) as u64;
+    let trust = fill(t.trust_days, &[&lifetime(t, trusted_for)]);
+    let back = return_to.as_ref().map_or("", ReturnTo::as_str);
+    let passkey = options.map(|options| PasskeyForm::step(visit, options, vec![("method", "passkey"), ("return_to", back)], &trust));
     let content = StepPage {
         t,
+        passkey,
         lead: &lead,
         alert: look.alert,
         method: method.map_or("", method_name),
@@ -235,8 +263,8 @@ pub(super) fn step_page(
         sent,
         wait,
         resend_in: fill(t.resend_in, &[&wait.to_string()]),
-        trust: fill(t.trust_days, &[&lifetime(t, trusted_for)]),
-        return_to: return_to.as_ref().map_or("", ReturnTo::as_str),
+        trust: trust.clone(),
+        return_to: back,
         others: others.collect(),
     };
     let title = if status.is_success() { t.step.to_owned() } else { error_title(shared, t.step) };

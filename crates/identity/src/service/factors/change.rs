@@ -1,13 +1,14 @@
 //! Taking factors away.
 
 use baluarte_audit::Entry;
+use baluarte_db::Tx;
 use baluarte_kernel::{Ctx, Event, UserId};
 
 use super::Identity;
 use crate::{
     IdentityError, actions,
     factors::{FactorKind, MfaPolicy, Reauthentication},
-    store,
+    store::{self, users::Account},
 };
 
 impl Identity {
@@ -25,12 +26,10 @@ impl Identity {
         if !store::factors::remove(&tx, user, kind).await? {
             return Err(IdentityError::FactorNotFound);
         }
-        if store::factors::list_factors(&tx, user).await?.is_empty() {
-            if self.policy_of(&account.user.role) == MfaPolicy::Required {
-                return Err(IdentityError::FactorRequired);
-            }
-            store::factors::recovery::forget(&tx, user).await?;
+        if kind == FactorKind::Passkey {
+            store::factors::passkeys::delete_passkeys(&tx, user).await?;
         }
+        self.without_factor(&tx, &account).await?;
         let devices = store::factors::trusted::forget_trusted(&tx, user).await?;
         let ended = store::sessions::delete_sessions(&tx, user, Self::session_of(ctx)).await?;
         let revoked = self.revoke_sessions(&tx, &ended, now).await?;
@@ -44,6 +43,17 @@ impl Identity {
         Ok(())
     }
 
+    /// After a factor has gone: the last one takes the recovery codes with it, and may not go where the role demands one.
+    pub(super) async fn without_factor(&self, tx: &Tx, account: &Account) -> Result<(), IdentityError> {
+        if store::factors::list_factors(tx, account.user.id).await?.is_empty() {
+            if self.policy_of(&account.user.role) == MfaPolicy::Required {
+                return Err(IdentityError::FactorRequired);
+            }
+            store::factors::recovery::forget(tx, account.user.id).await?;
+        }
+        Ok(())
+    }
+
     /// For somebody who has lost everything: the operator, who knows them, takes their factors away. All sessions end.
     pub async fn reset_factors(&self, ctx: &Ctx, id: UserId) -> Result<(), IdentityError> {
         ctx.require_admin()?;
@@ -53,6 +63,7 @@ impl Identity {
         let account = store::users::find_user(&tx, id).await?.ok_or(IdentityError::UserNotFound(id))?;
         let kinds = store::factors::list_factors(&tx, id).await?;
         store::factors::remove_all(&tx, id).await?;
+        store::factors::passkeys::delete_passkeys(&tx, id).await?;
         store::factors::recovery::forget(&tx, id).await?;
         let devices = store::factors::trusted::forget_trusted(&tx, id).await?;
         let ended = store::sessions::delete_sessions(&tx, id, None).await?;

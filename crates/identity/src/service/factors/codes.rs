@@ -44,6 +44,7 @@ impl Identity {
     pub(super) fn can_ask_for(&self, kind: FactorKind) -> bool {
         match kind {
             FactorKind::Totp => true,
+            FactorKind::Passkey => self.knows_passkeys(),
             FactorKind::Email => self.inner.kit.notify.delivers(Channel::Email),
             FactorKind::Sms => self.inner.kit.notify.delivers(Channel::Sms),
         }
@@ -100,7 +101,7 @@ impl Identity {
         let (by_mail, by_sms) = ([("code", CODES_PER_HOUR, HOUR)], [("sms", SMS_PER_HOUR, HOUR), ("sms-day", SMS_PER_DAY, DAY)]);
         let (subject, windows) = match kind {
             FactorKind::Sms => (account.user.id.to_string(), &by_sms[..]),
-            FactorKind::Email | FactorKind::Totp => (account.user.email.to_string(), &by_mail[..]),
+            FactorKind::Email | FactorKind::Totp | FactorKind::Passkey => (account.user.email.to_string(), &by_mail[..]),
         };
         for (what, most, span) in windows {
             let key = throttle::mail_key(secrets, what, &subject);

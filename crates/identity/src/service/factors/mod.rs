@@ -3,6 +3,7 @@
 mod change;
 mod codes;
 mod enrol;
+mod passkeys;
 mod recovery;
 mod sms;
 mod step;

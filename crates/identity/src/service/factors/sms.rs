@@ -73,7 +73,7 @@ impl Identity {
             return Err(IdentityError::BadCode);
         };
         let before = store::factors::find_secret(&tx, user, FactorKind::Sms).await?;
-        store::factors::put(&tx, user, FactorKind::Sms, sealed, now).await?;
+        store::factors::put(&tx, user, FactorKind::Sms, Some(sealed), now).await?;
         let (codes, revoked) = match before {
             None => self.added(ctx, &tx, &account, FactorKind::Sms, Self::session_of(ctx)).await?,
             Some(_) => (Vec::new(), self.phone_changed(ctx, &tx, &account, sealed).await?),

@@ -7,7 +7,7 @@ use baluarte_kernel::{Ctx, Secret, Timestamp, UserId};
 use super::{Identity, codes::Way};
 use crate::{
     IdentityError, SessionKind, SignedIn, actions,
-    factors::{ATTEMPT, Answer, FactorKind, Method, MfaPolicy, OpenStep, PENDING, RESEND, SecondStep, TotpEnrolment, hint, phone},
+    factors::{ATTEMPT, Answer, FactorKind, Method, MfaPolicy, OpenStep, PENDING, RESEND, SecondStep, TotpEnrolment, hint, passkey, phone},
     service::sign_in::{Arrival, Opening},
     store::{
         self,
@@ -99,7 +99,7 @@ impl Identity {
             (Some(FactorKind::Sms), false) => {
                 Way::Sms(self.phone_of(self.inner.kit.db.read(), user).await?.ok_or(IdentityError::FactorUnavailable)?)
             }
-            (Some(FactorKind::Totp) | None, _) => return Err(IdentityError::FactorUnavailable),
+            (Some(FactorKind::Totp | FactorKind::Passkey) | None, _) => return Err(IdentityError::FactorUnavailable),
         };
         let tx = self.inner.kit.db.begin().await?;
         store::factors::lock_user(&tx, user).await?;
@@ -180,6 +180,10 @@ impl Identity {
         match (challenge.purpose, answer.method) {
             (Purpose::SignIn, Method::Totp) => self.takes_totp(tx, user, code, now).await,
             (Purpose::SignIn, Method::Recovery) => self.takes_recovery(ctx, tx, account, code).await,
+            (Purpose::SignIn, Method::Passkey) => match &answer.assertion {
+                Some(assertion) => self.takes_passkey(ctx, tx, account, assertion, passkey::Purpose::SecondStep(hash)).await,
+                None => Ok(false),
+            },
             (Purpose::SignIn, Method::Email | Method::Sms) => {
                 let Some(kind) = answer.method.kind() else { return Ok(false) };
                 let right = self.is_sent_code(challenge, hash, kind, code);
@@ -192,12 +196,12 @@ impl Identity {
             }
             (Purpose::Enrol, Method::Sms) => match &challenge.phone {
                 Some(sealed) if self.is_sent_code(challenge, hash, FactorKind::Sms, code) => {
-                    store::factors::put(tx, user, FactorKind::Sms, sealed, now).await?;
+                    store::factors::put(tx, user, FactorKind::Sms, Some(sealed), now).await?;
                     Ok(true)
                 }
                 _ => Ok(false),
             },
-            (Purpose::Enrol, Method::Recovery) | (Purpose::Email | Purpose::Sms, _) => Ok(false),
+            (Purpose::Enrol, Method::Recovery | Method::Passkey) | (Purpose::Email | Purpose::Sms, _) => Ok(false),
         }
     }
 
@@ -232,7 +236,9 @@ impl Identity {
     async fn ways(&self, purpose: Purpose, user: UserId, kinds: &[FactorKind]) -> Result<(Vec<Method>, Vec<FactorKind>), DbError> {
         let possible = |kind: &FactorKind| self.can_ask_for(*kind);
         if purpose == Purpose::Enrol {
-            return Ok((Vec::new(), FactorKind::ALL.into_iter().filter(possible).collect()));
+            // Passkeys are set up by whoever is signed in.
+            let here = |kind: &FactorKind| *kind != FactorKind::Passkey && possible(kind);
+            return Ok((Vec::new(), FactorKind::ALL.into_iter().filter(here).collect()));
         }
         let mut methods: Vec<Method> =
             FactorKind::ALL.into_iter().filter(|kind| kinds.contains(kind)).filter(possible).map(Method::from).collect();

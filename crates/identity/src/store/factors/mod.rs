@@ -1,6 +1,7 @@
 //! Second factors and what belongs to them.
 
 pub(crate) mod challenges;
+pub(crate) mod passkeys;
 pub(crate) mod recovery;
 pub(crate) mod trusted;
 
@@ -103,7 +104,7 @@ const PUT: &str = "INSERT INTO factors (user_id, kind, secret, last_step, confir
         secret = excluded.secret, confirmed_at = excluded.confirmed_at, last_used_at = excluded.last_used_at";
 
 /// In force from now on, in the place of what was there.
-pub(crate) async fn put(tx: &Tx, user: UserId, kind: FactorKind, secret: &str, at: Timestamp) -> Result<(), DbError> {
+pub(crate) async fn put(tx: &Tx, user: UserId, kind: FactorKind, secret: Option<&str>, at: Timestamp) -> Result<(), DbError> {
     tx.execute_raw(sql(tx, PUT, [user.to_string().into(), kind.as_str().into(), secret.into(), at.micros().into()])).await?;
     Ok(())
 }
