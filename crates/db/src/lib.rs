@@ -7,6 +7,7 @@ mod error;
 mod listen;
 mod migrate;
 mod pool;
+mod presence;
 mod source;
 
 pub use batch::Batch;

@@ -105,7 +105,7 @@ impl Db {
     /// PostgreSQL. Keep it short, and never wait for the network inside it: SQLite has this one writer.
     pub async fn begin(&self) -> Result<Tx, DbError> {
         let options = TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() };
-        let transaction = answered(self.write.current().begin_with_options(options)).await?;
+        let transaction = self.write.judge(answered(self.write.enter().await?.begin_with_options(options)).await)?;
         Ok(Tx { transaction, before_commit: Mutex::default(), after_commit: Mutex::default() })
     }
 
@@ -122,6 +122,12 @@ impl Db {
             Ok(answer) => Ok(answer.map(|_| ())?),
             Err(_) => Err(DbError::unavailable("no answer within 2 s")),
         }
+    }
+
+    /// PostgreSQL is known to be away: everything is refused at once, and trying again is somebody's work already. For those
+    /// who work by the clock and would only complain each time.
+    pub fn is_away(&self) -> bool {
+        self.write.is_away()
     }
 
     pub(crate) fn postgres_options(&self) -> Option<PgConnectOptions> {
@@ -235,29 +241,45 @@ async fn answered<T>(work: impl Future<Output = Result<T, DbErr>>) -> Result<T, 
 }
 
 macro_rules! bounded_connection {
-    ($type:ty, $self:ident => $conn:expr) => {
+    ($type:ty, $self:ident => $conn:expr, $judge:expr) => {
         #[async_trait::async_trait]
         impl ConnectionTrait for $type {
             fn get_database_backend(&$self) -> DbBackend {
-                $conn.get_database_backend()
+                $self.backend()
             }
             async fn execute_raw(&$self, stmt: Statement) -> Result<ExecResult, DbErr> {
-                answered($conn.execute_raw(stmt)).await
+                let answer = answered($conn.execute_raw(stmt)).await;
+                ($judge)(answer)
             }
             async fn execute_unprepared(&$self, sql: &str) -> Result<ExecResult, DbErr> {
-                answered($conn.execute_unprepared(sql)).await
+                let answer = answered($conn.execute_unprepared(sql)).await;
+                ($judge)(answer)
             }
             async fn query_one_raw(&$self, stmt: Statement) -> Result<Option<QueryResult>, DbErr> {
-                answered($conn.query_one_raw(stmt)).await
+                let answer = answered($conn.query_one_raw(stmt)).await;
+                ($judge)(answer)
             }
             async fn query_all_raw(&$self, stmt: Statement) -> Result<Vec<QueryResult>, DbErr> {
-                answered($conn.query_all_raw(stmt)).await
+                let answer = answered($conn.query_all_raw(stmt)).await;
+                ($judge)(answer)
             }
         }
     };
 }
-bounded_connection!(Reader, self => self.0.current());
-bounded_connection!(Tx, self => self.transaction);
+bounded_connection!(Reader, self => self.0.enter().await?, |answer| self.0.judge(answer));
+bounded_connection!(Tx, self => self.transaction, std::convert::identity);
+
+impl Reader {
+    fn backend(&self) -> DbBackend {
+        self.0.current().get_database_backend()
+    }
+}
+
+impl Tx {
+    fn backend(&self) -> DbBackend {
+        self.transaction.get_database_backend()
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -10,11 +10,11 @@ use std::{
 
 use arc_swap::ArcSwap;
 use sea_orm::{
-    DatabaseConnection,
+    DatabaseConnection, DbErr,
     sqlx::{SqlitePool, postgres::PgConnectOptions},
 };
 
-use crate::connect;
+use crate::{connect, presence::Presence};
 
 /// A pool. Cheap to clone.
 #[derive(Clone)]
@@ -28,6 +28,7 @@ pub(crate) struct Renewed {
     options: PgConnectOptions,
     connections: u32,
     pool: ArcSwap<Pool>,
+    presence: Arc<Presence>,
 }
 
 struct Pool {
@@ -42,7 +43,8 @@ impl Source {
 
     pub(crate) fn postgres(options: PgConnectOptions, connections: u32) -> Self {
         let pool = ArcSwap::from_pointee(Pool::new(&options, connections));
-        Self::Postgres(Arc::new(Renewed { options, connections, pool }))
+        let presence = Presence::new(&options);
+        Self::Postgres(Arc::new(Renewed { options, connections, pool, presence }))
     }
 
     /// How to reach PostgreSQL; `None` on SQLite.
@@ -53,10 +55,34 @@ impl Source {
         }
     }
 
+    /// The pool of the moment, also when nobody is there.
     pub(crate) fn current(&self) -> DatabaseConnection {
         match self {
             Self::Sqlite(connection) => connection.clone(),
             Self::Postgres(renewed) => renewed.current(),
+        }
+    }
+
+    /// The pool of the moment; an error at once while the server is known to be away.
+    pub(crate) async fn enter(&self) -> Result<DatabaseConnection, DbErr> {
+        if let Self::Postgres(renewed) = self {
+            renewed.presence.enter().await?;
+        }
+        Ok(self.current())
+    }
+
+    /// To be told how it went.
+    pub(crate) fn judge<T>(&self, answer: Result<T, DbErr>) -> Result<T, DbErr> {
+        match self {
+            Self::Sqlite(_) => answer,
+            Self::Postgres(renewed) => renewed.presence.judge(answer),
+        }
+    }
+
+    pub(crate) fn is_away(&self) -> bool {
+        match self {
+            Self::Sqlite(_) => false,
+            Self::Postgres(renewed) => renewed.presence.is_away(),
         }
     }
 }

@@ -28,6 +28,7 @@ pub use crate::{
     calls::Audited,
     config::{GatewayConfig, HealthConfig, KnownNames, RespondConfig, RouteConfig, UpstreamConfig},
     core::GatewayCore,
+    http::VERIFY,
 };
 
 /// What the gateway works with.

@@ -83,11 +83,18 @@ pub(crate) fn documentation() -> OpenApi {
 }
 
 /// 200 while this replica may take traffic: it is not stopping, and what it cannot work without is there.
+///
+/// Without the database it still can: public routes and those who are known already are served, the rest is told so at once. A load
+/// balancer that took every replica away for a database they share would make a whole outage of a partial one.
 async fn readyz(State(health): State<Health>) -> impl IntoResponse {
     let findings = health.look().await;
-    let ready = findings.database && findings.essential.is_empty() && !health.0.stopping.is_cancelled();
+    let ready = findings.essential.is_empty() && !health.0.stopping.is_cancelled();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(serde_json::json!({ "ready": ready })))
+    (status, Json(serde_json::json!({ "ready": ready, "database": connected(findings.database) })))
+}
+
+fn connected(it_is: bool) -> &'static str {
+    if it_is { "connected" } else { "disconnected" }
 }
 
 #[derive(Serialize)]
@@ -115,7 +122,7 @@ async fn health(State(health): State<Health>) -> impl IntoResponse {
     };
     let view = HealthView {
         status,
-        database: if findings.database { "connected" } else { "disconnected" },
+        database: connected(findings.database),
         redis,
         email_configured: health.0.notify.email_configured(),
         sms_configured: health.0.notify.sms_configured(),
@@ -137,10 +144,6 @@ pub(crate) struct ApiHealth {
     responses((status = 200, body = ApiHealth), (status = 503, body = ApiHealth, description = "The database does not answer")))]
 pub(crate) async fn api_health(State(health): State<Health>) -> impl IntoResponse {
     let findings = health.look().await;
-    let (code, status, database) = if findings.database {
-        (StatusCode::OK, "healthy", "connected")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "unhealthy", "disconnected")
-    };
-    (code, Json(ApiHealth { status, database }))
+    let (code, status) = if findings.database { (StatusCode::OK, "healthy") } else { (StatusCode::SERVICE_UNAVAILABLE, "unhealthy") };
+    (code, Json(ApiHealth { status, database: connected(findings.database) }))
 }

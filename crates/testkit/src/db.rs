@@ -112,7 +112,14 @@ impl TestDb {
         if let Place::Postgres(database) = &self.place {
             let name = database.name();
             on_server(&format!("ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false")).await;
-            on_server(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")).await;
+            self.cut().await;
+        }
+    }
+
+    /// PostgreSQL ends every connection to this database, and takes new ones. Does nothing on SQLite.
+    pub async fn cut(&self) {
+        if let Place::Postgres(database) = &self.place {
+            on_server(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'", database.name())).await;
         }
     }
 

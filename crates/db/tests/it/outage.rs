@@ -44,6 +44,35 @@ async fn a_database_that_went_away_is_refused_and_recovers_alone() {
     assert_eq!(count(&db).await, 2);
 }
 
+#[tokio::test]
+async fn while_it_is_known_to_be_away_nobody_waits_to_be_refused() {
+    let test = TestDb::create(Dialect::Postgres).await;
+    let db = test.open(&[NOTES]).await;
+    test.go_away().await;
+    while !db.is_away() {
+        assert!(matches!(db.ping().await, Err(DbError::Unavailable(_))));
+    }
+    // Three seconds each, if each had to find out.
+    for _ in 0..1000 {
+        assert!(matches!(db.begin().await, Err(DbError::Unavailable(_))));
+    }
+    test.come_back().await;
+    until_well(&db).await;
+    assert!(!db.is_away());
+}
+
+#[tokio::test]
+async fn a_cut_connection_is_no_absence() {
+    let test = TestDb::create(Dialect::Postgres).await;
+    let db = test.open(&[NOTES]).await;
+    let held = db.begin().await.unwrap();
+    test.cut().await;
+    assert!(held.execute_unprepared("SELECT 1").await.is_err());
+    drop(held);
+    until_well(&db).await;
+    assert!(!db.is_away());
+}
+
 /// Passes bytes on until told to swallow them: to both ends the connection looks alive.
 async fn swallowing_proxy(server: String) -> (u16, watch::Sender<bool>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -11,6 +11,7 @@ use baluarte_web::{
     problem::{BODY_TOO_LARGE, BODY_TOO_SLOW, MALFORMED_BODY},
 };
 
+pub use verify::VERIFY;
 pub(crate) use verify::router;
 
 use crate::problems;

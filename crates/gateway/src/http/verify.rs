@@ -18,6 +18,9 @@ use crate::{
     problems, sign_in,
 };
 
+/// Asked by another proxy for each request that it gets: what it lets through, and how often, is that proxy's to limit.
+pub const VERIFY: &str = "/auth/verify";
+
 pub(crate) fn router(gateway: Gateway) -> OpenApiRouter {
     OpenApiRouter::new().routes(routes!(verify)).with_state(gateway)
 }
@@ -133,7 +136,7 @@ impl Original {
             scheme: meta.map_or(Scheme::Http, |meta| meta.scheme),
             host: meta.map_or_else(String::new, |meta| meta.host.to_string()),
             target: "/".to_owned(),
-            may_redirect: true,
+            may_redirect: !headers.contains_key("x-original-url"),
         };
         if meta.is_none_or(|meta| meta.trusted_peer.is_none()) {
             return original;
@@ -150,7 +153,6 @@ impl Original {
                 original.host = host.as_str().to_ascii_lowercase();
             }
             original.target = url.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
-            original.may_redirect = false;
         }
         if let Some(target) = said("x-forwarded-uri") {
             original.target = target.to_owned();

@@ -59,6 +59,8 @@ fn strangers_are_sent_to_sign_in_where_the_proxy_can_pass_that_on() {
         let nginx = [BROWSER, ("x-original-url", "https://shop.example/private")];
         let answer = ask(&world, "/auth/verify", &nginx, true).await;
         assert_eq!((answer.status().as_u16(), header(&answer, "location")), (401, Some("/auth/login?return_to=/private")));
+        // nginx makes an error of a redirect, whether or not anybody has told us to believe it.
+        assert_eq!(ask(&world, "/auth/verify", &nginx, false).await.status(), 401);
         let program = [("x-forwarded-uri", "/private")];
         assert_eq!(ask(&world, "/auth/verify", &program, true).await.status(), 401);
     });

@@ -219,15 +219,18 @@ async fn limit(State(Stack(stack)): State<Stack>, request: Request, next: Next) 
     let Some((ctx, ip)) = request.extensions().get::<Ctx>().and_then(|ctx| Some((ctx, ctx.client_ip()?))) else {
         return next.run(request).await;
     };
+    let path = request.uri().path();
     let mut subject = Subject::anonymous(ip);
     let wanted = match &ctx.actor {
+        // Counted once for each picture of somebody's page, it would shut them out of everything.
+        _ if path == baluarte_gateway::VERIFY => None,
         Actor::User(principal) => {
             about(principal, &stack, &mut subject);
             stack.user_limit
         }
         // Providers report many messages from few addresses, and prove who they are.
-        _ if request.uri().path().starts_with(baluarte_notify::CALLBACKS) => None,
-        _ if request.uri().path().starts_with("/api/v1/") => stack.anonymous_limit,
+        _ if path.starts_with(baluarte_notify::CALLBACKS) => None,
+        _ if path.starts_with("/api/v1/") => stack.anonymous_limit,
         _ => None,
     };
     let Some(limit) = wanted.filter(|_| *request.method() != Method::OPTIONS) else { return next.run(request).await };

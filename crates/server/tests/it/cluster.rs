@@ -252,8 +252,16 @@ async fn without_the_database_the_gateway_goes_on_and_all_is_well_when_it_is_bac
     }
 
     gate.close();
-    app.eventually(&nobody, "/readyz", |answer| answer.status == 503).await;
+    app.eventually(&nobody, "/health", |answer| answer.status == 503).await;
+    // A load balancer leaves the replica where it is: it still serves.
+    assert_eq!(nobody.get("/readyz").await.expect_status(200).json(), json!({ "ready": true, "database": "disconnected" }));
     nobody.get("/public").await.expect_status(200);
+    // Nobody can tell whose this is; a public route does not need to know, and nobody is kept waiting for it.
+    let stranger = app.client().with_header("cookie", &format!("baluarte={}", "x".repeat(43)));
+    for _ in 0..40 {
+        stranger.get("/public").await.expect_status(200);
+        stranger.get("/private").await.expect_status(503);
+    }
     ana.get("/private").await.expect_status(200);
     browser.get("/private").await.expect_status(200);
     let sign_in = json!({ "email": ANA, "password": PASSWORD });
@@ -261,7 +269,7 @@ async fn without_the_database_the_gateway_goes_on_and_all_is_well_when_it_is_bac
     nobody.get("/healthz").await.expect_status(200);
 
     gate.reopen().await;
-    app.eventually(&nobody, "/readyz", |answer| answer.status == 200).await;
+    app.eventually(&nobody, "/health", |answer| answer.status == 200).await;
     app.client().sign_in(ANA, PASSWORD).await;
     ana.get("/private").await.expect_status(200);
 }

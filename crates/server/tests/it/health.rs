@@ -21,7 +21,7 @@ async fn health_has_the_shape_that_monitors_know() {
         "status": "healthy", "database": "connected", "redis": "not_configured", "email_configured": false, "sms_configured": false,
     });
     assert_eq!(answer.json(), expected);
-    assert_eq!(app.client().get("/readyz").await.expect_status(200).json(), json!({ "ready": true }));
+    assert_eq!(app.client().get("/readyz").await.expect_status(200).json(), json!({ "ready": true, "database": "connected" }));
     assert_eq!(app.client().get("/api/v1/health").await.expect_status(200).json()["database"], "connected");
 }
 
