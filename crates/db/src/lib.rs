@@ -3,6 +3,7 @@
 mod batch;
 mod config;
 mod connect;
+mod copy;
 mod error;
 mod listen;
 mod migrate;

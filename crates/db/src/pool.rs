@@ -151,6 +151,12 @@ impl Dialect {
     }
 }
 
+impl Reader {
+    pub(crate) fn source(&self) -> &Source {
+        &self.0
+    }
+}
+
 impl Tx {
     /// Durable when it returns. After [`DbError::Unavailable`] nobody knows whether it was committed.
     ///
