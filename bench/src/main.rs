@@ -1,5 +1,6 @@
 //! The gateway against nginx and HAProxy, in one run on this machine, as Markdown tables (bench/README.md).
 
+mod audit;
 mod calls;
 mod chaos;
 mod http;
@@ -16,11 +17,12 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail};
 
 const HELP: &str = "\
-cargo xtask bench [OPTIONS] [throughput] [audit-calls] [storm] [start]      (all of them unless named)
+cargo xtask bench [OPTIONS] [throughput] [audit-calls] [audit] [storm] [start]      (all of them unless named)
 cargo xtask bench [OPTIONS] chaos                                         (only when named: it takes its minutes, twice)
 
   --rounds N     rounds, of which the medians count [5]
   --seconds N    length of one measurement [4]
+  --entries N    of the chain that `audit` fills, checks and searches [1000000]
   --minutes N    chaos: for how long processes are killed, on each database [10]
   --jobs N       chaos: how many jobs they work through meanwhile [100000]
   --on DATABASE  chaos: only on sqlite, or on postgresql
@@ -31,6 +33,7 @@ struct Plan {
     bin: PathBuf,
     rounds: usize,
     seconds: u32,
+    entries: usize,
     minutes: u64,
     jobs: usize,
     databases: Option<String>,
@@ -55,6 +58,9 @@ fn main() -> Result<()> {
     if wants("audit-calls") {
         calls::measure(&plan, &cores, &folder)?;
     }
+    if wants("audit") {
+        audit::measure(&plan)?;
+    }
     if wants("storm") {
         storm::measure(&plan, &cores, &folder)?;
     }
@@ -69,6 +75,7 @@ fn plan() -> Result<Plan> {
         bin: PathBuf::from("target/release/baluarte"),
         rounds: 5,
         seconds: 4,
+        entries: 1_000_000,
         minutes: 10,
         jobs: 100_000,
         databases: None,
@@ -86,11 +93,12 @@ fn plan() -> Result<Plan> {
         match arg.as_str() {
             "--rounds" => plan.rounds = number(20)?,
             "--seconds" => plan.seconds = number(30)? as u32,
+            "--entries" => plan.entries = number(100_000_000)?,
             "--bin" => plan.bin = PathBuf::from(args.next().context("--bin needs a path")?),
             "--minutes" => plan.minutes = number(600)? as u64,
             "--jobs" => plan.jobs = number(10_000_000)?,
             "--on" => plan.databases = Some(args.next().context("--on needs sqlite or postgresql")?),
-            "chaos" | "throughput" | "audit-calls" | "storm" | "start" => plan.parts.push(arg),
+            "chaos" | "throughput" | "audit-calls" | "audit" | "storm" | "start" => plan.parts.push(arg),
             _ => bail!("unknown argument {arg}\n\n{HELP}"),
         }
     }

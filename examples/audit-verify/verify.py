@@ -5,7 +5,8 @@
     baluarte audit export --checkpoints > signed.ndjson
     python3 verify.py entries.ndjson signed.ndjson [--anchor anchors.jsonl] [--key KID]
 
-With `--call FILE` (what `baluarte audit proof CALL` printed) also that this call of the gateway is in the chain; docs/audit-calls.md says how.
+With `--batches FILE` (what `baluarte audit export --batches` printed) also that every batch of the gateway's calls is what its entry tells of;
+export the entries first. With `--call FILE` (what `baluarte audit proof CALL` printed) also that this call of the gateway is in the chain; docs/audit-calls.md says how.
 
 Needs Python 3.9 and nothing else; with the package `cryptography` the signatures are checked faster.
 What is computed here, and why, is told in docs/audit.md. Exit code 0: it holds. 1: it does not; the first broken entry is named.
@@ -194,6 +195,54 @@ def climb(data, index, count, path):
     return None if path else value.hex()
 
 
+def root(leaves):
+    """Level by level: neighbours are joined, who has none goes up as it is."""
+    level = [hashlib.sha256(b"\0" + leaf).digest() for leaf in leaves]
+    while len(level) > 1:
+        pairs = [hashlib.sha256(b"\1" + level[at] + level[at + 1]).digest() for at in range(0, len(level) - 1, 2)]
+        level = pairs + level[len(level) - len(level) % 2 :]
+    return (level[0] if level else hashlib.sha256(b"").digest()).hex()
+
+
+# Batches that were written while the entries were exported, or since, may be unknown to these.
+MEANWHILE = 5 * 60 * 1000
+
+
+def made_at(name):
+    """When a batch was made, in milliseconds: it is named with a UUID of version 7."""
+    return int(name.removeprefix("cal_")[:12], 16)
+
+
+def check_batches(path, told, anonymised):
+    """`told`: the entries of batches by their names. `anonymised`: before when addresses are erased, as the log says."""
+    seen, calls = set(), 0
+    known_until = max(map(made_at, told), default=0) - MEANWHILE
+    for line in read_lines(path):
+        name, entry = line["batch"], told.get(line["batch"])
+        if entry is None and made_at(name) > known_until:
+            print(f"note: the recorded calls {name} are newer than the entries, and not looked at", file=sys.stderr)
+            continue
+        if entry is None:
+            raise Broken(f"no entry tells of the recorded calls {name}: somebody put them in")
+        where, details = f"entry {entry['seq']} ({entry['id']}) tells of the calls {name}", entry["details"]
+        records = [bytes.fromhex(record) for record in line["records"]]
+        if not len(records) == line["calls"] == details["calls"]:
+            raise Broken(f"{where}, {details['calls']} of them, and there are {len(records)}")
+        if root(records) != details["root"]:
+            raise Broken(f"{where}, whose records were changed")
+        if line["private"] is not None:
+            if root([bytes.fromhex(part) for part in line["private"]]) != details["private_root"]:
+                raise Broken(f"{where}, whose addresses or user agents were changed")
+        elif anonymised is None or parse_moment(details["last_at"]) >= anonymised:
+            raise Broken(f"{where}, which lost their addresses and user agents, and no entry tells of that")
+        seen.add(name)
+        calls += len(records)
+    for name, entry in told.items():
+        if name not in seen:
+            raise Broken(f"entry {entry['seq']} ({entry['id']}) tells of the calls {name}, which are missing")
+    return calls
+
+
 def read_record(data):
     """What the bytes of a call say, by the names of the API."""
     if data[0] != 1:
@@ -257,7 +306,7 @@ def parse_moment(text):
     return at + timedelta(microseconds=int((rest + "000000")[:6]))
 
 
-def check(entries, signed, anchors, batches):
+def check(entries, signed, anchors, batches, anonymised):
     start = signed.pruning["seq"] if signed.pruning else 0
     beginning = digest({"chain": signed.chain, "v": VERSION})
     prev, expected = (signed.pruning["hash"] if signed.pruning else beginning), start + 1
@@ -284,8 +333,10 @@ def check(entries, signed, anchors, batches):
             erasures.setdefault(entry["erased_by"], []).append((where, {entry["actor"]["id"], entry["resource"]["id"]}))
         if entry["action"] == "audit.person.erased":
             told[seq] = entry["resource"]["id"]
-        if entry["action"] == "audit.call.recorded" and entry["resource"]["id"] in batches:
+        if entry["action"] == "audit.call.recorded":
             batches[entry["resource"]["id"]] = entry
+        if entry["action"] == "audit.call.anonymised":
+            anonymised.append(parse_moment(entry["details"]["before"]))
         if entry["action"] == "audit.key.made" and entry["resource"]["id"] not in signed.keys:
             raise Broken(f"{where} tells of a key that is missing")
         prev, expected, count = entry["hash"], seq + 1, count + 1
@@ -307,6 +358,7 @@ def main():
     parser.add_argument("--anchor", action="append", default=[], help="checkpoints that you kept elsewhere")
     parser.add_argument("--key", help="the name (kid) of a key that you know to be the server's")
     parser.add_argument("--call", action="append", default=[], help="what `baluarte audit proof CALL` printed")
+    parser.add_argument("--batches", help="what `baluarte audit export --batches` printed, after the entries were exported")
     args = parser.parse_args()
     try:
         signed = Signed(args.signed, args.key)
@@ -316,11 +368,14 @@ def main():
                 raise Broken(f"the anchor of entry {line['seq']} is of another chain")
             check_statement(line, signed.keys, "anchor")
         proofs = [json.load(open(path, encoding="utf-8")) for path in args.call]
-        batches = {proof["batch"]: None for proof in proofs}
-        count = check(read_lines(args.entries), signed, anchors, batches)
+        batches, anonymised = {}, []
+        count = check(read_lines(args.entries), signed, anchors, batches, anonymised)
         for proof in proofs:
-            check_call(proof, batches[proof["batch"]])
+            check_call(proof, batches.get(proof["batch"]))
             print(f"the call {proof['call']['id']} is in the chain")
+        if args.batches:
+            calls = check_batches(args.batches, batches, max(anonymised, default=None))
+            print(f"{calls} recorded calls are what their entries tell of")
     except Broken as err:
         print(f"the audit log does not hold: {err}")
         return 1

@@ -41,7 +41,7 @@ pub use self::{
     action::{Action, Severity, Status},
     actions::ACTIONS,
     anchor::{AnchorMail, Mailer},
-    calls::{Call, CallFilter, CallProof, Calls, CallsConfig, Lane, RecordedCall, Recorder},
+    calls::{BatchExport, Call, CallExport, CallFilter, CallProof, Calls, CallsConfig, Lane, RecordedCall, Recorder},
     config::{AnchorConfig, AnchorKind, AuditConfig},
     entry::{Detail, Entry, Shown},
     error::AuditError,

@@ -1,9 +1,10 @@
-//! What goes on in the background: checkpoints, anchors, erasures, prunings, checks, counts.
+//! What goes on in the background. In every process, because it is small and should not wait: checkpoints, anchors, erasures, counts. On
+//! workers, by timetable, because it takes long: prunings, the addresses of recorded calls, checks of the whole chain.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
 use baluarte_db::{DbError, Tx};
-use baluarte_kernel::{Ctx, Timestamp, UserId};
+use baluarte_kernel::{Ctx, Periodic, Timestamp, UserId, WorkError};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::{
@@ -24,6 +25,9 @@ const WORTH_PRUNING: i64 = 1_000;
 const DAY: Duration = Duration::from_secs(86_400);
 /// Connections that the check while serving reads with: others want some, too.
 const CHECK_WORKERS: usize = 1;
+/// A long chain takes its time; nothing waits for it.
+const CHECK_LIMIT: Duration = Duration::from_secs(6 * 3_600);
+const PRUNE_LIMIT: Duration = Duration::from_secs(3_600);
 
 impl Audit {
     pub(crate) fn system(&self) -> Ctx {
@@ -52,14 +56,31 @@ impl Audit {
         }
     }
 
-    /// One round of everything. Nothing of it holds up anything else.
+    /// What runs by timetable, once for all replicas: hand it to whoever runs such things.
+    pub fn periodic(&self) -> [Periodic; 3] {
+        // Whether the whole chain is due to be checked is decided in the database, by `audit.verify_every`.
+        let verify = self.task("audit.verify", "*/10 * * * *", |audit| async move { audit.check_if_due().await });
+        let prune = self.task("audit.prune", "17 * * * *", |audit| async move { audit.prune().await });
+        let anonymise = self.task("audit.anonymise", "47 * * * *", |audit| async move { audit.anonymise_calls().await });
+        [verify.time_limit(CHECK_LIMIT), prune.time_limit(PRUNE_LIMIT), anonymise.time_limit(PRUNE_LIMIT)]
+    }
+
+    fn task<F>(&self, name: &'static str, cron: &str, deed: impl Fn(Self) -> F + Send + Sync + 'static) -> Periodic
+    where
+        F: Future<Output = Result<(), AuditError>> + Send + 'static,
+    {
+        let audit = self.clone();
+        Periodic::new(name, cron, move |_| {
+            let done = deed(audit.clone());
+            async move { done.await.map_err(WorkError::from) }
+        })
+    }
+
+    /// One round of what every process does. Nothing of it holds up anything else.
     pub async fn look_after(&self) {
         self.tell("no checkpoint could be made", self.checkpoint_if_due().await);
         self.tell("anchors could not be looked after", self.deliver().await);
         self.tell("personal fields could not be erased", self.erase_piece_by_piece().await);
-        self.tell("addresses of recorded calls could not be erased", self.anonymise_calls().await);
-        self.tell("old entries could not be pruned", self.prune().await);
-        self.tell("the chain could not be checked", self.check_if_due().await);
     }
 
     fn tell(&self, what: &str, result: Result<(), AuditError>) {

@@ -118,6 +118,11 @@ impl Unpacked {
         self.items().map(|item| Ok(merkle::leaf(&[item?]))).collect()
     }
 
+    /// The place of the first item that is no record.
+    pub(crate) fn first_unreadable(&self) -> Option<usize> {
+        self.items().position(|item| item.ok().and_then(Record::read).is_none())
+    }
+
     pub(crate) fn records(&self) -> Result<Vec<Record<'_>>, Damaged> {
         self.items().map(|item| Record::read(item?).ok_or(Damaged)).collect()
     }

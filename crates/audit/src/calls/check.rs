@@ -40,7 +40,10 @@ pub(crate) async fn check(db: &Db, id: Option<&str>, details: &str) -> Result<Re
         Err(_) => return Ok(Err(format!("tells of the calls {id}, which cannot be read"))),
     };
     let hashed = |packed: &[u8]| Unpacked::of(packed).and_then(|it| it.leaves());
-    let Ok(leaves) = hashed(&batch.records) else { return Ok(Err(format!("tells of the calls {id}, whose records are damaged"))) };
+    let unpacked = Unpacked::of(&batch.records);
+    let Ok(leaves) = unpacked.as_ref().map_err(|damaged| *damaged).and_then(Unpacked::leaves) else {
+        return Ok(Err(format!("tells of the calls {id}, whose records are damaged")));
+    };
     let mut said = (Vec::new(), Vec::new());
     json::moment(&mut said.0, batch.first_at);
     json::moment(&mut said.1, batch.last_at);
@@ -53,7 +56,9 @@ pub(crate) async fn check(db: &Db, id: Option<&str>, details: &str) -> Result<Re
         return Ok(Err(format!("tells of the calls {id}, whose times were changed")));
     }
     if hex::encode(merkle::root(leaves)) != told.root {
-        return Ok(Err(format!("tells of the calls {id}, whose records were changed")));
+        // A root tells that something was changed, not what; a record that is none any more does.
+        let which = unpacked.ok().and_then(|it| it.first_unreadable()).map(|at| format!(" (the first is {id}.{at}, which cannot be read)"));
+        return Ok(Err(format!("tells of the calls {id}, whose records were changed{}", which.unwrap_or_default())));
     }
     let erased = match &batch.private {
         None => Some(batch.last_at),

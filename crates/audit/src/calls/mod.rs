@@ -23,7 +23,7 @@ pub use call::Call;
 pub use config::CallsConfig;
 pub use lane::Lane;
 pub use recorder::Recorder;
-pub use search::{CallFilter, CallProof, RecordedCall};
+pub use search::{BatchExport, CallExport, CallFilter, CallProof, RecordedCall};
 
 use lane::Bells;
 

@@ -117,11 +117,56 @@ impl Audit {
 
     /// All recorded calls that are asked for, in order, a batch at a time. Says in an entry that somebody takes them away.
     pub async fn export_calls(&self, ctx: &Ctx, filter: CallFilter) -> Result<CallExport, AuditError> {
+        self.begin_export_of_calls(ctx, &filter).await?;
+        Ok(CallExport { db: self.inner.db.clone(), filter, after: String::new() })
+    }
+
+    /// All batches, in order, with the bytes that were hashed. An entry says so, too.
+    pub async fn export_batches(&self, ctx: &Ctx) -> Result<BatchExport, AuditError> {
+        self.begin_export_of_calls(ctx, &CallFilter::default()).await?;
+        Ok(BatchExport { db: self.inner.db.clone(), after: String::new() })
+    }
+
+    async fn begin_export_of_calls(&self, ctx: &Ctx, filter: &CallFilter) -> Result<(), AuditError> {
         ctx.require_admin()?;
         let tx = self.inner.db.begin().await?;
         self.record(ctx, &tx, Entry::new(&EXPORTED, "calls").detail("from", filter.from).detail("to", filter.to));
-        tx.commit().await?;
-        Ok(CallExport { db: self.inner.db.clone(), filter, after: String::new() })
+        Ok(tx.commit().await?)
+    }
+}
+
+/// Batches as they were hashed, as NDJSON: what somebody needs who computes every root again. docs/audit-calls.md has the format.
+#[derive(Debug)]
+pub struct BatchExport {
+    db: Db,
+    after: String,
+}
+
+/// One line of it.
+#[derive(Serialize)]
+struct BatchLine<'a> {
+    batch: &'a str,
+    calls: i64,
+    /// Absent once they were erased.
+    private: Option<Vec<String>>,
+    records: Vec<String>,
+    v: u8,
+}
+
+impl BatchExport {
+    /// The next line; `None` at the end.
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, AuditError> {
+        let Some(batch) = store::calls::list_batches_after(&self.db, &self.after, i64::MIN, i64::MAX, 1).await?.pop() else {
+            return Ok(None);
+        };
+        let hex = |packed: &[u8]| Unpacked::of(packed)?.items().map(|item| item.map(hex::encode)).collect::<Result<Vec<_>, _>>();
+        let records = hex(&batch.records).map_err(DbError::from)?;
+        let private = batch.private.as_deref().map(hex).transpose().map_err(DbError::from)?;
+        let line = BatchLine { batch: &batch.id, calls: batch.calls, private, records, v: 1 };
+        let mut line = serde_json::to_vec(&line).map_err(|err| AuditError::Internal(err.to_string()))?;
+        line.push(b'\n');
+        self.after = batch.id;
+        Ok(Some(line))
     }
 }
 

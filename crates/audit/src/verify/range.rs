@@ -18,7 +18,7 @@ use crate::{
     signed::{Checkpoint, Says},
     store::{
         self,
-        pages::{Stored, packed, page, stored, unpacked},
+        pages::{Bulk, Stored, bulk, page, stored},
     },
 };
 
@@ -92,7 +92,7 @@ impl Worker {
     /// at again link by link.
     async fn holds(&mut self, first: i64, last: i64) -> Result<bool, DbError> {
         let begins = first == self.plan.start + 1;
-        let page = packed(&self.plan.db, if begins { first } else { first - 1 }, last).await?;
+        let Some(page) = bulk(&self.plan.db, if begins { first } else { first - 1 }, last).await? else { return Ok(false) };
         let checkpoints = self.checkpoints(first, last).await?;
         let mut found = std::mem::take(&mut self.found);
         let seen = self.look_through(&page, &checkpoints, (first, last)).await;
@@ -105,14 +105,19 @@ impl Worker {
 
     async fn look_through(
         &mut self,
-        page: &str,
+        page: &Bulk,
         checkpoints: &HashMap<i64, Checkpoint>,
         (first, last): (i64, i64),
     ) -> Result<bool, DbError> {
         let mut prev = if first == self.plan.start + 1 { Some(self.plan.start_hash) } else { None };
         let mut expected = if prev.is_some() { first } else { first - 1 };
-        for link in unpacked(page) {
-            let Ok(link) = link else { return Ok(false) };
+        let Ok(mut links) = page.links() else { return Ok(false) };
+        loop {
+            let link = match links.next() {
+                Ok(Some(link)) => link,
+                Ok(None) => return Ok(expected == last + 1),
+                Err(_) => return Ok(false),
+            };
             if link.link.seq != expected {
                 return Ok(false);
             }
@@ -125,7 +130,6 @@ impl Worker {
             prev = Some(link.hash);
             expected += 1;
         }
-        Ok(expected == last + 1)
     }
 
     async fn check(&mut self, first: i64, last: i64) -> Result<Option<Broken>, DbError> {

@@ -2,10 +2,13 @@
 
 use std::{fs, time::Duration};
 
-use baluarte_audit::{AnchorConfig, AnchorKind, AnchorMail, Audit, AuditConfig, Checkpoint, Entry, Mailer, Parts, Shown, verify};
+use baluarte_audit::{
+    AnchorConfig, AnchorKind, AnchorMail, Audit, AuditConfig, Checkpoint, Entry, MIGRATIONS, Mailer, Parts, Shown, verify,
+};
 use baluarte_db::{Db, Tx};
 use baluarte_kernel::{Actor, BoxFuture, Ctx, PageQuery, Period, UserId};
-use baluarte_testkit::each_backend;
+use baluarte_outbound::{Outbound, Policy, Ports, Private, sign};
+use baluarte_testkit::{Receiver, Reply, each_backend};
 
 use crate::{TRIED, count, open, open_with, record::somebody, rows, secrets};
 
@@ -80,7 +83,7 @@ each_backend! {
         let anchor = audit.checkpoint().await.unwrap().unwrap();
         test.clock.advance(31 * DAY);
         record(&db, &audit, &ctx, 4).await;
-        audit.look_after().await;
+        audit.prune().await.unwrap();
         let kept: i64 = rows(&db, "SELECT min(seq) FROM audit_entries").await[0].try_get_by_index(0).unwrap();
         assert_eq!(kept, 7, "six were old: the key's and five");
         let told = rows(&db, "SELECT details FROM audit_entries WHERE action = 'audit.entry.pruned'").await;
@@ -88,7 +91,7 @@ each_backend! {
         let verdict = verify(&db, &secrets(), vec![anchor.clone()], 2).await.unwrap();
         assert_eq!((verdict.broken, verdict.pruned_through, verdict.entries), (vec![], 6, 5));
         // Once more, and nothing is too old.
-        audit.look_after().await;
+        audit.prune().await.unwrap();
         assert_eq!(count(&db, "audit_prunings").await, 1);
         // An export begins where the log does now, and still follows what was pruned.
         let mut export = audit.export(0, baluarte_audit::Format::Ndjson).await.unwrap();
@@ -157,6 +160,60 @@ each_backend! {
         let arrived = fs::read_to_string(&path).unwrap().lines().count();
         fs::remove_dir_all(&folder).unwrap();
         assert!(arrived >= 2, "also what was made meanwhile: {arrived}");
+    }
+
+    async fn a_webhook_that_fails_gets_everything_it_missed_signed_once_it_answers(test: TestDb) {
+        const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+        let app = Receiver::start().await;
+        app.plan([Reply::Status(500), Reply::HangUp, Reply::Status(204)]);
+        let (url, db) = (format!("{}/anchors", app.url()), test.open(&[MIGRATIONS]).await);
+        let config = anchored(AnchorKind::Webhook, |anchor| {
+            anchor.url = url;
+            anchor.secret = SECRET.to_owned().into();
+        });
+        let outbound = Outbound::new(Policy { private: Private::Allowed, ports: Ports::Any, ..Policy::default() }).unwrap();
+        let parts = Parts { outbound: Some(outbound), ..Parts::new(&db, &secrets(), &test.clock) };
+        let (audit, ctx, operator) = (Audit::start(&config, parts).await.unwrap(), somebody(&test.clock), Ctx::operator(test.clock.clone()));
+        for (failures, pause) in [(1, 10), (2, 20)] {
+            record(&db, &audit, &ctx, 1).await;
+            audit.look_after().await;
+            let anchor = audit.status(&operator).await.unwrap().anchors.remove(0);
+            assert_eq!((anchor.failures, anchor.last_error.is_some()), (failures, true), "{anchor:?}");
+            audit.look_after().await;
+            assert_eq!(app.received().len(), usize::try_from(failures).unwrap(), "not before its pause is over");
+            test.clock.advance(Duration::from_secs(pause));
+        }
+        record(&db, &audit, &ctx, 1).await;
+        audit.look_after().await;
+        let anchor = audit.status(&operator).await.unwrap().anchors.remove(0);
+        assert_eq!((anchor.failures, anchor.last_error), (0, None));
+        let received = app.received();
+        assert_eq!(received.len(), 3);
+        let last = &received[2];
+        assert_eq!((last.method.as_str(), last.target.as_str()), ("POST", "/anchors"));
+        assert_eq!(last.header("content-type"), Some("application/x-ndjson"));
+        let signed = sign(&[SECRET.parse().unwrap()], last.header("webhook-id").unwrap(), test.clock.now(), &last.body).unwrap();
+        for (name, value) in signed {
+            assert_eq!(last.headers.get(&name), Some(&value), "{name}");
+        }
+        let text = String::from_utf8(last.body.to_vec()).unwrap();
+        let anchors: Vec<Checkpoint> = text.lines().map(|line| Checkpoint::from_line(line).unwrap()).collect();
+        assert_eq!(anchors.iter().map(|it| it.seq).collect::<Vec<_>>(), [2, 3, 4], "also what it missed");
+        assert_eq!(verify(&db, &secrets(), anchors, 1).await.unwrap().broken, []);
+        audit.look_after().await;
+        assert_eq!(app.received().len(), 3, "there is nothing new");
+    }
+
+    async fn a_webhook_inside_the_own_network_is_not_called(test: TestDb) {
+        let app = Receiver::start().await;
+        let (url, db) = (app.url(), test.open(&[MIGRATIONS]).await);
+        let config = anchored(AnchorKind::Webhook, |anchor| anchor.url = url);
+        let parts = Parts { outbound: Some(Outbound::new(Policy { ports: Ports::Any, ..Policy::default() }).unwrap()), ..Parts::new(&db, &secrets(), &test.clock) };
+        let audit = Audit::start(&config, parts).await.unwrap();
+        record(&db, &audit, &somebody(&test.clock), 1).await;
+        audit.look_after().await;
+        let anchor = audit.status(&Ctx::operator(test.clock.clone())).await.unwrap().anchors.remove(0);
+        assert_eq!((anchor.failures, app.received().len()), (1, 0), "{anchor:?}");
     }
 
     async fn a_mailbox_gets_the_latest_checkpoint_with_the_state_that_it_was_sent(test: TestDb) {

@@ -97,6 +97,34 @@ each_backend! {
         }
     }
 
+    async fn what_looks_the_same_when_it_is_put_together_is_not_taken_for_the_same(test: TestDb) {
+        let (db, audit) = open(&test).await;
+        fill(&db, &audit, &test.clock, 8).await;
+        // Pages are read in one piece, with characters between values; PostgreSQL refuses NUL and text of another type by itself.
+        let mut changes = vec![
+            ("actor_name", "actor_name || chr(31)"), ("personal_details", "personal_details || chr(30)"), ("request_id", "request_id || chr(31) || 'x'"),
+            ("details", "details || chr(30) || details"), ("id", "id || chr(31) || kind"), ("action", "chr(31) || action"),
+        ];
+        let sqlite = [
+            ("actor_id", "CAST(actor_id AS BLOB)"), ("action", "CAST(action AS BLOB)"), ("salt", "CAST(salt AS BLOB)"), ("details", "CAST(details AS BLOB)"),
+            ("actor_name", "actor_name || char(0)"), ("ip", "ip || char(0) || 'x'"), ("kind", "kind || char(0)"), ("at", "at || 'x'"), ("at", "at + 0.25"),
+            ("personal", "personal || x'1f'"), ("user_agent", "x''"), ("erased_by", "''"),
+        ];
+        if db.dialect() == Dialect::Sqlite {
+            changes.extend(sqlite);
+        }
+        for (column, value) in changes {
+            let value = if db.dialect() == Dialect::Sqlite { value.replace("chr(", "char(") } else { value.to_owned() };
+            let table = format!("CREATE TABLE before AS SELECT {column} AS it FROM audit_entries WHERE seq = 4");
+            tamper(&db, &[&table, &format!("UPDATE audit_entries SET {column} = {value} WHERE seq = 4")]).await;
+            let verdict = check(&db).await;
+            assert_eq!(verdict.broken.first().and_then(|broken| broken.seq), Some(4), "{column} = {value}: {:?}", verdict.broken);
+            let back = format!("UPDATE audit_entries SET {column} = (SELECT it FROM before) WHERE seq = 4");
+            tamper(&db, &[&back, "DROP TABLE before"]).await;
+            assert_eq!(check(&db).await.broken, [], "{column} is back");
+        }
+    }
+
     async fn an_entry_missing_in_the_middle_is_found(test: TestDb) {
         let (db, audit) = open(&test).await;
         fill(&db, &audit, &test.clock, 8).await;

@@ -60,6 +60,9 @@ pub(super) struct Export {
     /// Print the gateway's recorded calls instead, as NDJSON
     #[arg(long, conflicts_with_all = ["checkpoints", "from", "format"])]
     calls: bool,
+    /// Print the batches of the gateway's calls instead, with the bytes that were hashed, from which anybody can compute the roots
+    #[arg(long, conflicts_with_all = ["checkpoints", "from", "format", "calls"])]
+    batches: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -157,7 +160,7 @@ fn read_anchors(file: &Path) -> Result<Vec<Checkpoint>, Failure> {
 
 async fn open(config: &Config) -> Result<(Audit, Tasks, Db), Failure> {
     let tasks = Tasks::new(Handle::current());
-    let kit = start::open(config, Clock::System, tasks.clone()).await.map_err(Failure::chain)?;
+    let kit = start::open(config, &Ctx::operator(Clock::System), tasks.clone()).await.map_err(Failure::chain)?;
     Ok((kit.audit, tasks, kit.db))
 }
 
@@ -167,6 +170,13 @@ impl Export {
         let ctx = Ctx::operator(Clock::System);
         if self.checkpoints {
             write_signed(&audit, &ctx).await?;
+        } else if self.batches {
+            let mut export = audit.export_batches(&ctx).await.map_err(|err| Failure::chain(err.into()))?;
+            while let Some(line) = export.next().await.map_err(|err| Failure::chain(err.into()))? {
+                if !write(&line)? {
+                    break;
+                }
+            }
         } else if self.calls {
             let mut export = audit.export_calls(&ctx, CallFilter::default()).await.map_err(|err| Failure::chain(err.into()))?;
             while let Some(piece) = export.next().await.map_err(|err| Failure::chain(err.into()))? {

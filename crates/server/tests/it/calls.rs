@@ -203,6 +203,32 @@ each_process_backend! {
             let (code, said) = stranger(forged);
             assert_eq!(code, Some(1), "{was}: {said}");
         }
+        let batches = app.run(&["audit", "export", "--batches"], "").expect_code(0).stdout;
+        let stranger = |content: String| {
+            let batches = file("batches.ndjson", content);
+            let program = repository().join("examples/audit-verify/verify.py");
+            let output = Command::new("python3").arg(program).args([&entries, &signed]).arg("--batches").arg(batches).output().expect("python3 is there");
+            (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
+        };
+        let (code, said) = stranger(batches.clone());
+        assert!(code == Some(0) && said.contains("9 recorded calls are what their entries tell of"), "{said}");
+        let first: Value = serde_json::from_str(batches.lines().next().expect("a batch")).expect("JSON");
+        let forged = |change: fn(&mut Value)| {
+            let mut forged = first.clone();
+            change(&mut forged);
+            batches.replacen(batches.lines().next().expect("a batch"), &forged.to_string(), 1)
+        };
+        for (content, finds) in [
+            (batches.lines().skip(1).map(|line| format!("{line}\n")).collect(), "are missing"),
+            (forged(|it| it["records"] = it["private"].clone()), "whose records were changed"),
+            (forged(|it| it["private"] = it["records"].clone()), "addresses or user agents were changed"),
+            (forged(|it| it["private"] = Value::Null), "lost their addresses"),
+            (forged(|it| it["records"].as_array_mut().expect("a list").truncate(0)), "and there are 0"),
+            (forged(|it| it["batch"] = "cal_00000000000070008000000000000000".into()), "no entry tells of the recorded calls cal_0"),
+        ] {
+            let (code, said) = stranger(content);
+            assert!(code == Some(1) && said.contains(finds), "{finds}: {said}");
+        }
         admin.get("/api/v1/admin/audit/calls/cal_nothing.1/proof").await.expect_problem(404, "audit.call_not_found");
     }
 }
