@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{Router, extract::State, response::IntoResponse, routing::get};
 use baluarte_component::{Check, Component, Kit, Tasks};
-use baluarte_kernel::{Clock, Secret};
+use baluarte_kernel::{Clock, Ctx, Secret};
 use baluarte_web::{Site, openapi};
 use http::header;
 use tokio::sync::Semaphore;
@@ -75,7 +75,7 @@ pub(crate) async fn document() -> anyhow::Result<OpenApi> {
     let mut config = Config::default();
     config.database.url = Secret::new(format!("sqlite:{}", folder.path().join("openapi.db").display()));
     let tasks = Tasks::new(tokio::runtime::Handle::current());
-    let kit = start::open(&config, Clock::System, tasks.clone()).await?;
+    let kit = start::open(&config, &Ctx::system(Clock::System), tasks.clone()).await?;
     let product = components::build(&kit, &config).await?;
     let document = assemble(product.components, "/").document;
     tasks.stop().await;

@@ -13,7 +13,7 @@ use baluarte_kernel::{Authenticator, Entitlements, FreeForAll, Locale, Timestamp
 use baluarte_notify::Message;
 use baluarte_web::{Catalogue, ProblemDoc};
 
-use crate::{config::Config, deep, outgoing};
+use crate::{config::Config, deep, lifecycle, outgoing};
 
 /// The tables of all components. Applied in this order, before anything is built.
 pub(crate) const MIGRATIONS: &[Migrations] = &[
@@ -22,6 +22,7 @@ pub(crate) const MIGRATIONS: &[Migrations] = &[
     baluarte_webhooks::MIGRATIONS,
     baluarte_notify::MIGRATIONS,
     baluarte_identity::MIGRATIONS,
+    lifecycle::MIGRATIONS,
 ];
 
 /// Which events become which jobs, of all components.
@@ -74,7 +75,8 @@ pub(crate) async fn build(kit: &Kit, config: &Config) -> anyhow::Result<Product>
     let gateway = Gateway::new(&config.gateway, parts).context("gateway")?;
     let [http_jobs, webhooks] = outgoing::components(kit, config)?;
     // It knows no components, being below them.
-    let audit = Component { api: kit.audit.routes(), ..Component::named("audit") };
+    let jobs = kit.audit.periodic().into_iter().fold(Registry::default(), Registry::periodic);
+    let audit = Component { api: kit.audit.routes(), jobs, ..Component::named("audit") };
     let server = Component { api: deep::routes(kit, &config.notify.operator_email), ..Component::named("server") };
     let mut components = vec![server, notify(kit), identity.component(), gateway.component(), http_jobs, webhooks, audit];
     let registry = components.iter_mut().map(|component| std::mem::take(&mut component.jobs)).fold(Registry::default(), Registry::merge);

@@ -2,17 +2,18 @@
 
 use std::{
     net::SocketAddr,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
 use baluarte_audit::Recorder;
 use baluarte_component::{Kit, Tasks};
+use baluarte_db::DbError;
 use baluarte_edge::{Edge, Options};
 use baluarte_gateway::Gateway;
 use baluarte_jobs::Shift;
-use baluarte_kernel::Clock;
+use baluarte_kernel::{Clock, Ctx};
 use baluarte_telemetry::{Metrics, Telemetry, serve_metrics};
 use baluarte_web::Site;
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -24,8 +25,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     app, components,
-    config::{self, Config, Inputs, Loaded},
+    config::{Config, Inputs, Loaded},
     doors::{App, FrontDoors},
+    lifecycle::Life,
+    reload::reload,
     start,
     surface::Surface,
 };
@@ -56,7 +59,7 @@ pub(crate) fn run(loaded: Loaded, inputs: &Inputs, mode: Mode, ready: impl FnOnc
     }
     raise_descriptor_limit();
     let runtime = control_runtime()?;
-    let result = runtime.block_on(serve(loaded.config, inputs, mode, &telemetry, began, ready));
+    let result = runtime.block_on(serve(loaded, inputs, mode, &telemetry, began, ready));
     // What is left are tasks that nobody waits for any more.
     runtime.shutdown_timeout(Duration::from_millis(200));
     telemetry.flush();
@@ -88,21 +91,33 @@ pub(crate) fn control_runtime() -> anyhow::Result<Runtime> {
 }
 
 async fn serve(
-    config: Config,
+    loaded: Loaded,
     inputs: &Inputs,
     mode: Mode,
     telemetry: &Telemetry,
     began: Instant,
     ready: impl FnOnce(Option<SocketAddr>),
 ) -> anyhow::Result<()> {
-    let config = Arc::new(config);
+    let started = Arc::new(loaded);
+    let config = &started.config;
     // Before anything slow: a signal during the start is an order to stop, too.
     let mut signals = Signals::listen(mode.hangup_stops)?;
     let tasks = Tasks::new(Handle::current());
     let draining = CancellationToken::new();
+    let life = OnceLock::new();
     let running = tokio::select! {
-        running = start_up(&config, mode, telemetry, &tasks, &draining) => running?,
-        _ = signals.stop() => return Ok(()),
+        running = start_up(config, mode, telemetry, &tasks, &draining, &life) => running,
+        name = signals.stop() => {
+            farewell(life.get(), name, true).await;
+            return Ok(());
+        }
+    };
+    let running = match running {
+        Ok(running) => running,
+        Err(err) => {
+            farewell(life.get(), "none: it could not start", true).await;
+            return Err(err);
+        }
     };
     let elapsed = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     match &running.edge {
@@ -112,28 +127,29 @@ async fn serve(
         None => tracing::info!(target: "server", started_ms = elapsed, "ready, without HTTP"),
     }
     ready(running.edge.as_ref().map(Edge::address));
-    let mut current = Arc::clone(&config);
-    loop {
+    let mut current = Arc::clone(&started);
+    let signal = loop {
         match signals.next().await {
             Order::Stop(name) => {
                 tracing::info!(target: "server", signal = name, grace = %config.server.shutdown_grace, "stopping");
-                break;
+                break name;
             }
-            Order::Reload => current = reload(inputs, &config, &current, &running, telemetry),
+            Order::Reload => current = reload(inputs, &started, &current, &running, telemetry),
         }
-    }
+    };
     draining.cancel();
     tokio::select! {
-        () = stop(running, &tasks, config.server.shutdown_grace.get()) => tracing::info!(target: "server", "stopped"),
+        () = stop(running, &tasks, signal, config.server.shutdown_grace.get()) => tracing::info!(target: "server", "stopped"),
         name = signals.stop() => tracing::warn!(target: "server", signal = name, "told twice: stopping at once"),
     }
     Ok(())
 }
 
-struct Running {
+pub(crate) struct Running {
     edge: Option<Edge>,
-    gateway: Gateway,
-    kit: Kit,
+    pub(crate) gateway: Gateway,
+    pub(crate) kit: Kit,
+    pub(crate) life: Life,
 }
 
 async fn start_up(
@@ -142,8 +158,9 @@ async fn start_up(
     telemetry: &Telemetry,
     tasks: &Tasks,
     draining: &CancellationToken,
+    begun: &OnceLock<Life>,
 ) -> anyhow::Result<Running> {
-    let mut kit = start::open(config, Clock::System, tasks.clone()).await?;
+    let mut kit = start::open(config, &Ctx::system(Clock::System), tasks.clone()).await?;
     kit.metrics = telemetry.metrics.clone();
     kit.limits.report(&telemetry.metrics);
     kit.notify.report(&telemetry.metrics);
@@ -168,6 +185,10 @@ async fn start_up(
         tasks.spawn(kit.jobs.clone().work(product.registry.clone(), shift));
     }
     let gateway = product.gateway.clone();
+    // Before anybody can be answered: what answers is in the log.
+    let life = Life::begin(&kit, mode).await.context("audit")?;
+    let life = begun.get_or_init(|| life).clone();
+    tasks.spawn(life.clone().watch());
     let edge = if mode.web {
         product.calls.report(&telemetry.metrics);
         let recorder =
@@ -183,7 +204,7 @@ async fn start_up(
     } else {
         None
     };
-    Ok(Running { edge, gateway, kit })
+    Ok(Running { edge, gateway, kit, life })
 }
 
 /// How this process works. It gives back what it cannot finish a little before its own time is over.
@@ -208,67 +229,38 @@ fn edge_options(config: &Config) -> Options {
     }
 }
 
+/// What the entry about the end may take.
+const FAREWELL: Duration = Duration::from_secs(2);
+
 /// First the door, then the work behind it, then the database that the work needs.
-async fn stop(running: Running, tasks: &Tasks, grace: Duration) {
+async fn stop(running: Running, tasks: &Tasks, signal: &'static str, grace: Duration) {
     let deadline = tokio::time::Instant::now() + grace;
     if let Some(edge) = running.edge {
         edge.stop().await;
     }
     // However long the requests took, the tasks get a moment to put things away.
     let deadline = deadline.max(tokio::time::Instant::now() + Duration::from_secs(1));
-    if tokio::time::timeout_at(deadline, tasks.stop()).await.is_err() {
+    let finished = tokio::time::timeout_at(deadline, tasks.stop()).await.is_ok();
+    if !finished {
         tracing::warn!(target: "server", "some background work did not end in time");
     }
+    farewell(Some(&running.life), signal, finished).await;
     if tokio::time::timeout(Duration::from_secs(2), running.kit.db.close()).await.is_err() {
         tracing::warn!(target: "server", "the database connections did not close in time");
     }
 }
 
-/// Takes over what can change while running. An invalid configuration is refused, and the running one stays.
-/// `started`: the one that everything else still goes by.
-fn reload(inputs: &Inputs, started: &Config, current: &Arc<Config>, running: &Running, telemetry: &Telemetry) -> Arc<Config> {
-    let loaded = match config::load(inputs) {
-        Ok(loaded) => loaded,
-        Err(invalid) => {
-            for trouble in &invalid.0 {
-                let origin = trouble.origin.as_ref().map(ToString::to_string).unwrap_or_default();
-                tracing::error!(target: "server", setting = trouble.key, origin, problem = trouble.problem, "the new configuration is not valid");
-            }
-            tracing::error!(target: "server", problems = invalid.0.len(), "the new configuration is refused; the running one stays");
-            return Arc::clone(current);
-        }
+/// The entry about the end, without which the next start takes this process for killed.
+async fn farewell(life: Option<&Life>, signal: &'static str, finished: bool) {
+    let Some(life) = life else { return };
+    let said = match tokio::time::timeout(FAREWELL, life.end(signal, finished)).await {
+        Ok(said) => said,
+        Err(_) => Err(DbError::unavailable("no answer in time")),
     };
-    // Limits first: the routes name them.
-    running.kit.limits.reload(&loaded.config.limits);
-    if let Err(err) = running.gateway.reload(&loaded.config.gateway) {
-        running.kit.limits.reload(&current.limits);
-        tracing::error!(target: "server", error = %err, "the new routes are refused; the running ones stay");
-        return Arc::clone(current);
+    if let Err(err) = said {
+        let err: &dyn std::error::Error = &err;
+        tracing::error!(target: "server", error = err, "that this process stops is not in the audit log: the next start will call it killed");
     }
-    if let Err(err) = telemetry.set_level(&loaded.config.telemetry.log_level) {
-        tracing::error!(target: "server", error = %err, "the log level stays as it was");
-    }
-    for notice in &loaded.notices {
-        tracing::warn!(target: "server", "{notice}");
-    }
-    let waiting = needs_restart(started, &loaded.config);
-    tracing::info!(
-        target: "server", waiting = waiting.join(", "),
-        "configuration reloaded: routes, limits and log level are new, what is under `waiting` needs a restart"
-    );
-    Arc::new(loaded.config)
-}
-
-/// The sections that changed and that are read only at the start.
-fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
-    let at_start = |config: &Config| {
-        let mut sections = serde_json::to_value(config).ok()?.as_object()?.clone();
-        sections.retain(|name, _| !["gateway", "limits"].contains(&name.as_str()));
-        sections.get_mut("telemetry")?.as_object_mut()?.remove("log_level");
-        Some(sections)
-    };
-    let (Some(old), Some(new)) = (at_start(old), at_start(new)) else { return Vec::new() };
-    new.iter().filter(|(name, value)| old.get(*name) != Some(value)).map(|(name, _)| name.clone()).collect()
 }
 
 /// What operators and container runtimes say.

@@ -20,20 +20,34 @@ use baluarte_secrets::Secrets;
 use baluarte_telemetry::Metrics;
 use tokio::time::Instant;
 
-use crate::{components, config::Config, private};
+use crate::{components, config::Config, lifecycle, private};
 
 /// How long a database may take to appear: containers of one installation start together.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(30);
 const DATABASE_RETRY: Duration = Duration::from_millis(500);
 
 /// Brings the schema up to date; waits for a database that is still starting. Returns the steps applied.
-pub(crate) async fn migrate(config: &Config, clock: &Clock, patience: Duration) -> anyhow::Result<Vec<String>> {
+async fn migrate(config: &Config, clock: &Clock, patience: Duration) -> anyhow::Result<Vec<String>> {
     until_reachable(config, patience, || Db::migrate(&config.database, clock, components::MIGRATIONS)).await
 }
 
-/// Everything that components may use. `patience`: how long an unreachable database is waited for.
-pub(crate) async fn open(config: &Config, clock: Clock, tasks: Tasks) -> anyhow::Result<Kit> {
-    migrate(config, &clock, DATABASE_PATIENCE).await?;
+/// Brings the schema up to date for an operator, and records that.
+pub(crate) async fn migrate_alone(config: &Config, patience: Duration) -> anyhow::Result<Vec<String>> {
+    let ctx = Ctx::operator(Clock::System);
+    let steps = migrate(config, &ctx.clock, patience).await?;
+    if !steps.is_empty() {
+        let db = Db::open(&config.database).await?;
+        let audit = Audit::start(&config.audit, baluarte_audit::Parts::new(&db, &secrets(config)?, &ctx.clock)).await.context("audit")?;
+        lifecycle::migrated(&ctx, &db, &audit, &steps).await.context("audit")?;
+        db.close().await;
+    }
+    Ok(steps)
+}
+
+/// Everything that components may use, for whoever `ctx` names: what is done to the tables is recorded as theirs.
+pub(crate) async fn open(config: &Config, ctx: &Ctx, tasks: Tasks) -> anyhow::Result<Kit> {
+    let clock = ctx.clock.clone();
+    let steps = migrate(config, &clock, DATABASE_PATIENCE).await?;
     let db = until_reachable(config, DATABASE_PATIENCE, || Db::open(&config.database)).await?;
     let backplane = Backplane::connect(&config.cluster, clock.clone()).await.context("cluster.redis_url")?;
     let secrets = secrets(config)?;
@@ -47,6 +61,7 @@ pub(crate) async fn open(config: &Config, clock: Clock, tasks: Tasks) -> anyhow:
         ..baluarte_audit::Parts::new(&db, &secrets, &clock)
     };
     let audit = Audit::start(&config.audit, parts).await.context("audit")?;
+    lifecycle::migrated(ctx, &db, &audit, &steps).await.context("audit")?;
     let public_url: Arc<str> = Arc::from(config.server.public_url.as_str());
     let parts = Parts {
         db: db.clone(),

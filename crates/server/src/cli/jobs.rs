@@ -62,7 +62,7 @@ impl JobsCommand {
 
     async fn act(self, config: &Config) -> Result<String, Failure> {
         let tasks = Tasks::new(Handle::current());
-        let kit = start::open(config, Clock::System, tasks.clone()).await.map_err(Failure::chain)?;
+        let kit = start::open(config, &Ctx::operator(Clock::System), tasks.clone()).await.map_err(Failure::chain)?;
         let output = self.ask(&kit).await.map_err(failed);
         // So that a worker hears of it at once.
         kit.jobs.flush_hints().await;

@@ -107,7 +107,7 @@ impl Test {
             return Err(Failure::Usage(format!("{} is for {}, and {} is not", message.kind, message.channel.as_str(), self.to)));
         }
         let tasks = Tasks::new(Handle::current());
-        let kit = start::open(config, Clock::System, tasks.clone()).await.map_err(Failure::chain)?;
+        let kit = start::open(config, &Ctx::operator(Clock::System), tasks.clone()).await.map_err(Failure::chain)?;
         let result = match channel {
             Channel::Sms => kit.notify.check_sms(&self.to).map(|_| ()).map_err(|refused| Failure::Failed(refused.to_string())),
             Channel::Email => Ok(()),

@@ -86,7 +86,7 @@ impl UserCommand {
 
     async fn act(self, config: &Config) -> Result<String, Failure> {
         let tasks = Tasks::new(Handle::current());
-        let kit = start::open(config, Clock::System, tasks.clone()).await.map_err(Failure::chain)?;
+        let kit = start::open(config, &Ctx::operator(Clock::System), tasks.clone()).await.map_err(Failure::chain)?;
         let identity = components::identity(&kit, config).await.map_err(Failure::chain)?;
         let ctx = Ctx::operator(kit.clock.clone());
         let output = match self {

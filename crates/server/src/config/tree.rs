@@ -71,6 +71,23 @@ impl Path {
         Self(steps)
     }
 
+    /// The section that this is in.
+    pub fn section(&self) -> Option<&str> {
+        match self.0.first()? {
+            Step::Key(name) => Some(name),
+            Step::Index(_) => None,
+        }
+    }
+
+    /// What is there, in sections of whatever origin.
+    pub fn find<'a>(&self, sections: &'a Map<String, Value>) -> Option<&'a Value> {
+        let (_, inside) = self.0.split_first()?;
+        inside.iter().try_fold(sections.get(self.section()?)?, |node, step| match step {
+            Step::Key(key) => node.get(key),
+            Step::Index(index) => node.get(index),
+        })
+    }
+
     fn is_within(&self, other: &Self) -> bool {
         self.0.starts_with(&other.0)
     }
@@ -194,6 +211,13 @@ impl Tree {
         own.or_else(inside).map(|(_, origin)| origin)
     }
 
+    /// The keys whose values are not the same in the other one, or are in one of them only. Names, never values.
+    pub fn changed(&self, other: &Self) -> Vec<Path> {
+        let mut keys = Vec::new();
+        compare(&self.root, &other.root, &Path::default(), &mut keys);
+        keys
+    }
+
     /// Every place the layers set, with its origin.
     pub fn origins(&self) -> impl Iterator<Item = (&str, &Origin)> {
         self.origins.iter().map(|(key, (_, origin))| (key.as_str(), origin))
@@ -204,5 +228,26 @@ impl Tree {
             Step::Key(key) => node.get(key),
             Step::Index(index) => node.get(index),
         })
+    }
+}
+
+/// Down to what is no table. A list of tables of another length has changed from where the shorter one ends.
+fn compare(one: &Value, other: &Value, at: &Path, keys: &mut Vec<Path>) {
+    let missing = Value::Null;
+    match (one, other) {
+        (one, other) if one == other => {}
+        (Value::Null, Value::Object(map)) => map.iter().for_each(|(name, value)| compare(&missing, value, &at.key(name), keys)),
+        (Value::Object(map), Value::Null) => map.iter().for_each(|(name, value)| compare(value, &missing, &at.key(name), keys)),
+        (Value::Object(one), Value::Object(other)) => {
+            for name in one.keys().chain(other.keys().filter(|name| !one.contains_key(*name))) {
+                compare(one.get(name).unwrap_or(&missing), other.get(name).unwrap_or(&missing), &at.key(name), keys);
+            }
+        }
+        (Value::Array(one), Value::Array(other)) if one.iter().chain(other).any(Value::is_object) => {
+            for index in 0..one.len().max(other.len()) {
+                compare(one.get(index).unwrap_or(&missing), other.get(index).unwrap_or(&missing), &at.index(index), keys);
+            }
+        }
+        _ => keys.push(at.clone()),
     }
 }

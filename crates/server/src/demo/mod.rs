@@ -171,7 +171,7 @@ fn create_people(config: &Config) -> Result<Vec<Somebody>> {
     let runtime = serve::control_runtime()?;
     runtime.block_on(async {
         let tasks = baluarte_component::Tasks::new(Handle::current());
-        let kit = start::open(config, Clock::System, tasks.clone()).await?;
+        let kit = start::open(config, &Ctx::system(Clock::System), tasks.clone()).await?;
         let identity = components::identity(&kit, config).await?;
         let ctx = Ctx::operator(kit.clock.clone());
         for somebody in &people {

@@ -12,6 +12,7 @@ mod forward_auth;
 mod generated;
 mod health;
 mod jobs;
+mod lifecycle;
 mod messages;
 mod operations;
 mod outgoing;
