@@ -173,3 +173,47 @@ async fn a_client_with_many_connections_may_not_leave_them_idle_for_long() {
     };
     tokio::time::timeout(PATIENCE, thinned).await.expect("the crowd is thinned out");
 }
+
+#[tokio::test]
+async fn a_client_that_leaves_a_silent_answer_is_noticed_although_it_had_sent_more_than_is_read() {
+    let ahead = |count| "GET /z HTTP/1.1\r\nHost: a\r\n\r\n".repeat(count);
+    for (what, sent) in [
+        ("more than is read ahead", format!("GET /endless HTTP/1.1\r\nHost: a\r\n\r\n{}", ahead(1_000))),
+        ("one behind a body", format!("POST /endless HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx{}", ahead(1))),
+        ("one behind HTTP/1.0", format!("GET /endless HTTP/1.0\r\n\r\n{}", ahead(1))),
+    ] {
+        for reset in [true, false] {
+            let rig = Rig::start();
+            let mut stream = rig.connect().await;
+            stream.write_all(sent.as_bytes()).await.expect("sent");
+            read_until(&mut stream, "and so on").await;
+            if reset {
+                stream.set_zero_linger().expect("a reset");
+            }
+            drop(stream);
+            let freed = tokio::time::timeout(PATIENCE, rig.freed.notified()).await;
+            assert!(freed.is_ok(), "{what}, reset: {reset}");
+            let gone = async {
+                while rig.metric("baluarte_http_requests_in_flight") != Some(0.0) || rig.edge.connections() > 0 {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            };
+            assert!(tokio::time::timeout(PATIENCE, gone).await.is_ok(), "{what}, reset: {reset}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_panics_leaves_no_connection_behind() {
+    let rig = Rig::start();
+    for request in ["GET /panic-later HTTP/1.1\r\nHost: a\r\n\r\n", "GET /panic-later HTTP/1.0\r\n\r\n"] {
+        rig.exchange(request).await;
+        let gone = async {
+            while rig.metric("baluarte_http_requests_in_flight") != Some(0.0) || rig.edge.connections() > 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        assert!(tokio::time::timeout(PATIENCE, gone).await.is_ok(), "{request}");
+    }
+    tokio::time::timeout(PATIENCE / 4, rig.edge.stop()).await.expect("nothing is waited for");
+}

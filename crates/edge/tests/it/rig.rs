@@ -177,6 +177,10 @@ impl Door for Mirror {
             "/never" => std::future::pending().await,
             "/ignore-body" => Response::new(ResponseBody::Full("ignored".into())),
             "/panic" => panic!("a door that panics"),
+            "/panic-later" => {
+                let pieces = futures::stream::poll_fn(|_| panic!("a body that panics"));
+                Response::new(ResponseBody::Boxed(Box::pin(http_body_util::StreamBody::new(pieces))))
+            }
             "/large" => {
                 let source = TellWhenDropped(Arc::clone(&self.freed));
                 let piece = move || {

@@ -6,8 +6,8 @@ use http_body::Frame;
 
 /// 2^56 bytes are more than anybody sends, and far from overflowing.
 const MAX_SIZE_DIGITS: u8 = 14;
-/// Of all extensions of one body together, in bytes; they are skipped.
-const MAX_EXTENSIONS: u16 = 16 * 1_024;
+/// Of one chunk's extensions and the blanks some servers pad its size with, in bytes; they are skipped.
+const MAX_EXTENSION: u16 = 16 * 1_024;
 /// The most bytes of a trailer section, and the most trailers in it.
 const MAX_TRAILER: usize = 16 * 1_024;
 const MAX_TRAILERS: usize = 64;
@@ -16,14 +16,13 @@ const MAX_TRAILERS: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Chunked {
     at: At,
-    extensions: u16,
     trailer: Vec<u8>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum At {
     Size { size: u64, digits: u8 },
-    Extension { size: u64 },
+    Extension { size: u64, skipped: u16 },
     SizeLf { size: u64 },
     Data { left: u64 },
     DataCr,
@@ -34,7 +33,7 @@ enum At {
 
 impl Chunked {
     pub(crate) fn new() -> Self {
-        Self { at: At::Size { size: 0, digits: 0 }, extensions: 0, trailer: Vec::new() }
+        Self { at: At::Size { size: 0, digits: 0 }, trailer: Vec::new() }
     }
 
     /// The last chunk and the trailers have come.
@@ -72,18 +71,15 @@ impl Chunked {
             At::Size { size, digits } => match (byte, char::from(byte).to_digit(16)) {
                 (_, Some(digit)) if digits < MAX_SIZE_DIGITS => At::Size { size: size << 4 | u64::from(digit), digits: digits + 1 },
                 (b'\r', None) if digits > 0 => At::SizeLf { size },
-                (b';' | b' ' | b'\t', None) if digits > 0 => At::Extension { size },
+                (b';' | b' ' | b'\t', None) if digits > 0 => At::Extension { size, skipped: 0 },
                 _ => return Err(BAD_SIZE),
             },
-            At::Extension { size } => {
-                self.extensions += 1;
-                match byte {
-                    b'\r' => At::SizeLf { size },
-                    b'\n' => return Err(BAD_SIZE),
-                    _ if self.extensions > MAX_EXTENSIONS => return Err("too many chunk extensions"),
-                    _ => At::Extension { size },
-                }
-            }
+            At::Extension { size, skipped } => match byte {
+                b'\r' => At::SizeLf { size },
+                b'\n' => return Err(BAD_SIZE),
+                _ if skipped == MAX_EXTENSION => return Err("too long a chunk extension"),
+                _ => At::Extension { size, skipped: skipped + 1 },
+            },
             At::SizeLf { size: 0 } if byte == b'\n' => At::Trailer,
             At::SizeLf { size } if byte == b'\n' => At::Data { left: size },
             At::SizeLf { .. } => return Err(BAD_SIZE),

@@ -145,6 +145,24 @@ fn a_long_answer_may_follow_informational_ones() {
 }
 
 #[test]
+fn a_body_may_have_as_many_padded_chunk_sizes_as_it_likes() {
+    run(async {
+        for size in ["1 ", "1       ", "1;name=value"] {
+            let text =
+                format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{}0\r\n\r\n", format!("{size}\r\nx\r\n").repeat(70_000));
+            let (app, heads) = answering(Box::leak(text.into_boxed_str()).as_bytes()).await;
+            let front = front(spec(&[app])).await;
+            for _ in 0..2 {
+                let seen = get(front.addr, "/").await;
+                assert!(seen.ends_with("\r\n0\r\n\r\n"), "{size:?} is cut off");
+                assert_eq!(body(&seen).matches('x').count(), 70_000, "{size:?}");
+            }
+            assert_eq!(heads.connections(), [0, 0], "{size:?}");
+        }
+    });
+}
+
+#[test]
 fn hop_by_hop_headers_of_an_answer_stay_behind() {
     run(async {
         let seen = answer_to(
