@@ -30,7 +30,7 @@ use crate::{
     service,
     stats::Stats,
     tls,
-    wire::{Order, Patience, Wires},
+    wire::{Order, Patience, Phase, Wire, Wires},
 };
 
 /// After accepting failed, usually for lack of file descriptors.
@@ -166,22 +166,46 @@ fn admit<D: Door>(core: &Rc<Core>, door: &Rc<D>, admission: &Arc<Admission>, soc
     let _ = SockRef::from(&socket).set_tcp_user_timeout(Some(UNACKNOWLEDGED));
     let (core, door) = (Rc::clone(core), Rc::clone(door));
     if mode == ProxyProtocol::Off || !peer.trusted {
-        let (slot, wire) = core.wires.add(place);
+        let seat = Seat::take(&core.wires, place);
         tokio::task::spawn_local(async move {
-            let wires = Rc::clone(&core.wires);
+            let wire = Arc::clone(&seat.wire);
             connection::serve(core, door, tls::accept(socket), BytesMut::new(), wire, peer).await;
-            wires.remove(slot);
+            drop(seat);
         });
     } else {
         let admission = Arc::clone(admission);
         tokio::task::spawn_local(async move {
             let Some((first, place, peer, socket)) = introduce(&core, &admission, socket, place, peer).await else { return };
-            let (slot, wire) = core.wires.add(place);
-            let wires = Rc::clone(&core.wires);
+            let seat = Seat::take(&core.wires, place);
+            let wire = Arc::clone(&seat.wire);
             // Boxed, like the requests: a task is as large as the largest of its steps.
             Box::pin(connection::serve(core, door, tls::accept(socket), first, wire, peer)).await;
-            wires.remove(slot);
+            drop(seat);
         });
+    }
+}
+
+/// A connection among those of its core, until its task ends, however it ends.
+struct Seat {
+    wires: Rc<Wires>,
+    slot: usize,
+    wire: Arc<Wire>,
+}
+
+impl Seat {
+    fn take(wires: &Rc<Wires>, place: Place) -> Self {
+        let (slot, wire) = wires.add(place);
+        Self { wires: Rc::clone(wires), slot, wire }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        // Whatever panicked took the socket with it, unless another task has it, which closes the wire itself.
+        if thread::panicking() && self.wire.phase() != Phase::Open {
+            self.wire.close();
+        }
+        self.wires.remove(self.slot);
     }
 }
 

@@ -83,6 +83,10 @@ pub(crate) struct Wire {
     answer_by: AtomicU32,
     order: AtomicU8,
     order_since: AtomicU32,
+    /// Nobody waits for the socket: the client's leaving would go unnoticed.
+    deaf: AtomicBool,
+    /// The sweep wants to know whether the client is still there.
+    look: AtomicBool,
     /// Wakes the connection's task, again and again; it stays the same one.
     task: OnceLock<Waker>,
     /// Who waits for the answer to an upgrade, inside the guard.
@@ -175,6 +179,16 @@ impl Wire {
     pub(crate) fn request_ends(&self) {
         self.requests.store(self.requests.load(Relaxed).saturating_sub(1), Relaxed);
         self.progress();
+    }
+
+    /// While nobody waits for the socket, the sweep wakes the connection again and again, to see whether its client is still there.
+    pub(crate) fn listens(&self, listens: bool) {
+        self.deaf.store(!listens, Relaxed);
+    }
+
+    /// Whether the sweep has come by since the last call and found that nobody waits for the socket.
+    pub(crate) fn take_look(&self) -> bool {
+        self.look.load(Relaxed) && self.look.swap(false, Relaxed)
     }
 
     /// The current request has to be answered within `ticks`.
@@ -351,6 +365,8 @@ impl Wires {
             answer_by: AtomicU32::new(0),
             order: AtomicU8::new(self.standing.get() as u8),
             order_since: AtomicU32::new(now),
+            deaf: AtomicBool::new(false),
+            look: AtomicBool::new(false),
             task: OnceLock::new(),
             decision: AtomicWaker::new(),
             refused: Mutex::new(None),
@@ -421,7 +437,11 @@ impl Wires {
                 free.push(slot);
                 continue;
             }
-            if wire.answer_overdue() {
+            let unheard = wire.deaf.load(Relaxed) && wire.requests.load(Relaxed) > 0;
+            if unheard {
+                wire.look.store(true, Relaxed);
+            }
+            if unheard || wire.answer_overdue() {
                 wire.wake();
             }
             if let Some(order) = self.judge(wire, now) {

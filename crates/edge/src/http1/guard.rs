@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     rules::{self, Rule},
-    tls::ClientIo,
+    tls::{ClientIo, Presence},
     wire::{Order, Phase, Refused, Wire},
 };
 
@@ -46,6 +46,8 @@ pub(crate) struct Guard<S: ClientIo> {
     lingered: usize,
     write_closed: bool,
     saw_eof: bool,
+    /// The socket was asked for more since the last flush, and will tell when there is some.
+    listens: bool,
     /// What hyper is told when a body is refused half-way.
     body_error: io::ErrorKind,
 }
@@ -62,6 +64,7 @@ impl<S: ClientIo> Guard<S> {
             lingered: 0,
             write_closed: false,
             saw_eof: false,
+            listens: false,
             body_error: io::ErrorKind::InvalidData,
         };
         if !guard.held.is_empty() {
@@ -166,10 +169,31 @@ impl<S: ClientIo> Guard<S> {
         }
     }
 
+    fn poll_socket(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.socket).poll_read(cx, buf);
+        self.listens = polled.is_pending();
+        polled
+    }
+
+    /// hyper reads nothing while it holds what it cannot use yet. What is found out then is what the runtime was told anyway.
+    fn client_has_left(&mut self) -> bool {
+        // hyper flushes last, whatever else it has done: who did not ask the socket until now, does not wait for it.
+        self.wire.listens(std::mem::take(&mut self.listens));
+        if self.wire.phase() == Phase::Open || !self.wire.take_look() {
+            return false;
+        }
+        match self.socket.presence() {
+            Presence::Here => false,
+            // As when end-of-file is read while an answer is awaited; in a body it may come behind bytes that are still wanted.
+            Presence::SaidAll => self.framing.expects() != Expects::Body,
+            Presence::Gone => true,
+        }
+    }
+
     fn read_held(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut chunk = [std::mem::MaybeUninit::uninit(); READ_SIZE];
         let mut buf = ReadBuf::uninit(&mut chunk);
-        ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buf))?;
+        ready!(self.poll_socket(cx, &mut buf))?;
         self.held.extend_from_slice(buf.filled());
         Poll::Ready(Ok(buf.filled().len()))
     }
@@ -240,7 +264,7 @@ impl<S: ClientIo> AsyncRead for Guard<S> {
                 continue;
             }
             let before = buf.filled().len();
-            match Pin::new(&mut this.socket).poll_read(cx, buf) {
+            match this.poll_socket(cx, buf) {
                 Poll::Pending => {
                     this.waiting();
                     return Poll::Pending;
@@ -293,6 +317,9 @@ impl<S: ClientIo> AsyncWrite for Guard<S> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         this.wire.flushed();
+        if this.client_has_left() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         Pin::new(&mut this.socket).poll_flush(cx)
     }
 

@@ -25,7 +25,7 @@ use crate::{
     core::Core,
     door::Door,
     service::Service,
-    tls::ClientIo,
+    tls::{ClientIo, Presence},
     wire::{Order, Phase, Wire},
 };
 
@@ -78,7 +78,7 @@ pub(crate) async fn serve<S: ClientIo, D: Door>(mut stream: S, mut held: BytesMu
             }
             match call.as_mut().poll(cx) {
                 Poll::Ready(response) => Poll::Ready(Some(response)),
-                Poll::Pending => poll_leaves(cx, &mut stream, &mut held, core).map(|()| None),
+                Poll::Pending => poll_leaves(cx, &mut stream, &mut held, core, wire).map(|()| None),
             }
         })
         .await;
@@ -92,7 +92,7 @@ pub(crate) async fn serve<S: ClientIo, D: Door>(mut stream: S, mut held: BytesMu
             match answering.poll(cx, &mut stream, wire) {
                 Poll::Ready(result) => Poll::Ready(result.is_ok()),
                 // An answer may say nothing for hours: whoever has left does not keep its upstream busy.
-                Poll::Pending => poll_leaves(cx, &mut stream, &mut held, core).map(|()| false),
+                Poll::Pending => poll_leaves(cx, &mut stream, &mut held, core, wire).map(|()| false),
             }
         })
         .await;
@@ -147,6 +147,7 @@ fn poll_next<S: ClientIo>(
             // Nothing at all was said: nobody waits for an answer.
             Order::HeadTimeout | Order::BodyTimeout => return Poll::Ready(Next::Gone),
         }
+        wire.listens(true);
         let mut read = core.buffers.read.borrow_mut();
         let mut buf = ReadBuf::new(&mut read);
         match ready!(Pin::new(&mut *stream).poll_read(cx, &mut buf)) {
@@ -157,7 +158,7 @@ fn poll_next<S: ClientIo>(
 }
 
 /// Ready when the client leaves while its request is answered. What it sends meanwhile are its next requests.
-fn poll_leaves<S: ClientIo>(cx: &mut Context<'_>, stream: &mut S, held: &mut BytesMut, core: &Core) -> Poll<()> {
+fn poll_leaves<S: ClientIo>(cx: &mut Context<'_>, stream: &mut S, held: &mut BytesMut, core: &Core, wire: &Wire) -> Poll<()> {
     while held.len() < AHEAD {
         let mut read = core.buffers.read.borrow_mut();
         let mut buf = ReadBuf::new(&mut read);
@@ -166,7 +167,9 @@ fn poll_leaves<S: ClientIo>(cx: &mut Context<'_>, stream: &mut S, held: &mut Byt
             Ok(()) | Err(_) => return Poll::Ready(()),
         }
     }
-    Poll::Pending
+    // Enough is held. Whether the client leaves is looked at whenever the sweep comes by.
+    wire.listens(false);
+    if stream.presence() == Presence::Here { Poll::Pending } else { Poll::Ready(()) }
 }
 
 /// What is at the front of the bytes that were read.
