@@ -479,9 +479,12 @@ impl Worker {
                     tracing::error!(target: "jobs", error = %err, cause, "the queue cannot be reached: jobs wait");
                 }
                 // By now others may believe that this worker is gone, and do its jobs.
-                let stopped = if self.contact.elapsed() > self.jobs.inner.config.heartbeat.get() { self.held.stop_all() } else { 0 };
-                if stopped > 0 {
-                    tracing::warn!(target: "jobs", jobs = stopped, "no contact for too long: what runs here is stopped");
+                if self.contact.elapsed() > self.jobs.inner.config.heartbeat.get() {
+                    self.return_waiting();
+                    let stopped = self.held.stop_all();
+                    if stopped > 0 {
+                        tracing::warn!(target: "jobs", jobs = stopped, "no contact for too long: what runs here is stopped");
+                    }
                 }
             }
         }
