@@ -22,7 +22,7 @@ pub(crate) fn run(plan: &Plan) -> Result<()> {
             jobs: plan.jobs,
             length: Duration::from_secs(60 * plan.minutes),
             pause: Duration::from_secs(6),
-            heartbeat: Duration::from_secs(5),
+            heartbeat: Duration::from_secs(10),
         };
         let outcome = runtime.block_on(chaos.run());
         writeln!(out, "| {name} | {} |", outcome.to_string().replace(" | ", "; "))?;
