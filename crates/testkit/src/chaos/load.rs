@@ -29,6 +29,8 @@ pub(super) struct Wish {
     pub(super) unanswered: u32,
     /// It was enqueued twice at the same time, and both were answered while the job still waited.
     pub(super) twice: bool,
+    /// The same, but one of them got through only when the job of the other may have been over.
+    pub(super) late: bool,
 }
 
 pub(super) struct Load {
@@ -68,6 +70,7 @@ impl Load {
                 let asked = tokio::time::Instant::now();
                 let (mut one, two) = tokio::join!(self.ask(&body), self.ask(&body));
                 one.twice = asked.elapsed() < SOON;
+                one.late = !one.twice;
                 one.unanswered += two.unanswered;
                 one.ids.extend(two.ids);
                 one

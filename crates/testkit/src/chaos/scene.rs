@@ -26,6 +26,7 @@ pub(super) struct Scene {
 }
 
 const WEB: usize = 3;
+const WORKERS: u64 = 3;
 
 impl Scene {
     pub(super) async fn new(first: Baluarte, heartbeat: Duration) -> Self {
@@ -82,11 +83,13 @@ impl Scene {
         let pid = process.pid();
         process.kill9();
         self.kills += 1;
-        // Nobody misses it before a heartbeat is over.
+        // PostgreSQL may still carry out what the process asked for last; nobody misses it before a heartbeat is over.
         let of_it = format!(
             "SELECT count(*) AS n FROM jobs WHERE state = 'running' AND worker IN (SELECT id FROM workers WHERE name LIKE '%:{pid}' AND lost_at IS NULL)"
         );
-        self.in_flight += self.count(&of_it).await;
+        let at_once = self.count(&of_it).await;
+        tokio::time::sleep(self.heartbeat / 8).await;
+        self.in_flight += at_once.max(self.count(&of_it).await);
     }
 
     /// PostgreSQL ends every connection; SQLite's one writer is kept for a while.
@@ -103,16 +106,18 @@ impl Scene {
         }
     }
 
+    /// No job is left, everybody works, and everybody who was killed has been missed.
     pub(super) async fn until_everything_is_done(&mut self) {
         let deadline = Instant::now() + PATIENCE;
         let left = "SELECT count(*) AS n FROM jobs WHERE kind = 'jobs.call_http' AND state IN ('scheduled', 'ready', 'running')";
+        let alive = "SELECT count(*) AS n FROM workers WHERE lost_at IS NULL";
         loop {
             self.start_all();
-            let n = self.count(left).await;
-            if n == 0 {
+            let (jobs, workers) = (self.count(left).await, self.count(alive).await);
+            if jobs == 0 && workers == WORKERS {
                 return;
             }
-            assert!(Instant::now() < deadline, "{n} jobs are still not done\n{}", self.processes[2].logs());
+            assert!(Instant::now() < deadline, "{jobs} jobs are still not done, {workers} workers alive\n{}", self.processes[2].logs());
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }

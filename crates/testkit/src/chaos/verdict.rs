@@ -66,9 +66,11 @@ pub(super) async fn judge(scene: Scene, arrivals: Arrivals, wishes: Vec<Wish>, a
     }
     for (n, wish) in wishes.iter().enumerate() {
         let made = of_key.get(format!("order-{n}").as_str()).copied().unwrap_or(0);
-        found.check(made >= 1 && made <= 1 + wish.unanswered, "more jobs under one unique key than there can be", || {
-            format!("order-{n}: {made}")
-        });
+        found.check(
+            made >= 1 && made <= 1 + u32::from(wish.late) + wish.unanswered,
+            "more jobs under one unique key than there can be",
+            || format!("order-{n}: {made}"),
+        );
         found.check(!wish.twice || wish.ids.len() == 1, "two jobs under one unique key at the same time", || format!("order-{n}"));
     }
     let mut twice = 0;
