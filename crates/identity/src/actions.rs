@@ -6,7 +6,7 @@ baluarte_audit::actions! {
     EMAIL_VERIFIED = "identity.email.verified", Info, "The owner of an account confirmed its address with a link from a mail.";
     VERIFICATION_MAILED = "identity.email.verification_mailed", Info, "A link to confirm an address was mailed again.";
     PROFILE_UPDATED = "identity.user.updated", Info, "Somebody changed their own profile.";
-    USER_DELETED = "identity.user.deleted", Notice, "Somebody deleted their own account and everything identity knew of them.";
+    USER_DELETED = "identity.user.deleted", Notice, "An account was deleted, by its owner or by an administrator, and everything that was known of its owner.";
     SESSION_BEGUN = "identity.session.begun", Info, "Somebody signed in.";
     SIGN_IN_FAILED = "identity.session.failed", Notice, "Somebody gave a wrong address or password when signing in.";
     SIGN_IN_REFUSED = "identity.session.refused", Notice, "Somebody gave the right password but may not sign in: the account is disabled or its address not confirmed.";

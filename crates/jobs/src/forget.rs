@@ -6,7 +6,7 @@ use baluarte_db::DbError;
 use baluarte_kernel::{Published, UserId};
 use serde::{Deserialize, Serialize};
 
-use crate::{Failure, Job, Jobs, Policy, Registry, Run, Subscription, store::forget};
+use crate::{Failure, Job, Jobs, Policy, Registry, Run, Subscription, store::forget, tag_as_kept};
 
 /// List it in `server/src/components.rs`.
 pub const SUBSCRIPTION: Subscription = Subscription::of::<ForgetPerson>(&["user.deleted"]);
@@ -27,7 +27,7 @@ pub(crate) fn by(user: UserId) -> String {
 
 /// As tags are stored.
 fn tag(word: &str, user: UserId) -> String {
-    format!("{word}:{user}").replace('_', "-")
+    tag_as_kept(&format!("{word}:{user}"))
 }
 
 /// Deletes finished jobs about somebody, and those that they asked for, with what receivers answered.

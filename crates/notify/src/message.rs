@@ -141,7 +141,7 @@ pub struct Stored {
     /// It has been counted in the budgets.
     pub(crate) counted: bool,
     /// Whom it is for.
-    pub(crate) about: Option<UserId>,
+    pub about: Option<UserId>,
 }
 
 impl Stored {
@@ -159,6 +159,7 @@ pub struct MessageFilter {
     pub kind: Option<String>,
     /// The whole address or number.
     pub to: Option<String>,
+    pub about: Option<UserId>,
 }
 
 /// An address to which nothing is sent for now.

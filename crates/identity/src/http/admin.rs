@@ -170,3 +170,14 @@ pub(super) async fn end_sessions(State(identity): State<Identity>, Admin(ctx, _)
     identity.end_sessions(&ctx, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
+
+/// Delete an account and everything that is known of its owner
+///
+/// For good: sessions, links and messages go with it, what webhooks told about them is erased, and receivers are told `user.deleted`. For somebody
+/// who asks for it and cannot do it themselves; whoever can uses `DELETE /api/v1/users/me`. The last administrator stays.
+#[utoipa::path(delete, path = "/api/v1/admin/users/{id}", tag = "identity", params(("id" = String, Path)),
+    security(("bearer" = []), ("session" = [])), responses((status = 204, description = "Deleted"), Problem))]
+pub(super) async fn delete_user(State(identity): State<Identity>, Admin(ctx, _): Admin, Path(id): Path<UserId>) -> Answer<StatusCode> {
+    identity.delete_user(&ctx, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

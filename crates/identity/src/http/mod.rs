@@ -58,6 +58,7 @@ pub(crate) fn routes(identity: Identity) -> OpenApiRouter {
         .routes(routes!(admin::list_users, admin::create_user))
         .routes(routes!(admin::find_user, admin::update_user))
         .routes(routes!(admin::end_sessions))
+        .routes(routes!(admin::delete_user))
         .routes(routes!(keys::list_keys))
         .with_state(identity)
 }

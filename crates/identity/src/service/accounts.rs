@@ -4,7 +4,7 @@ use baluarte_kernel::{Ctx, Event, Page, PageQuery, Secret};
 
 use super::Identity;
 use crate::{
-    EmailVerification, IdentityError, Person, ProfileChange, User, actions,
+    EmailVerification, IdentityError, Person, ProfileChange, User, UserId, actions,
     revocations::{Revocation, Subject},
     store,
 };
@@ -27,9 +27,20 @@ impl Identity {
     pub async fn delete_me(&self, ctx: &Ctx, password: &Secret) -> Result<(), IdentityError> {
         let email = self.my_account(ctx).await?.user.email;
         let account = self.confirm_password(ctx, &email, password).await?;
-        let id = account.user.id;
+        self.delete_account(ctx, account.user.id).await
+    }
+
+    /// The same with somebody else's account, without their password.
+    pub async fn delete_user(&self, ctx: &Ctx, id: UserId) -> Result<(), IdentityError> {
+        ctx.require_admin()?;
+        self.delete_account(ctx, id).await
+    }
+
+    async fn delete_account(&self, ctx: &Ctx, id: UserId) -> Result<(), IdentityError> {
         let tx = self.inner.kit.db.begin().await?;
-        if account.user.role.is_admin() && !store::users::has_other_admin(&self.inner.kit.db, &tx, id).await? {
+        let account = store::users::find_user(&tx, id).await?.ok_or(IdentityError::UserNotFound(id))?;
+        let is_admin = account.user.role.is_admin() && account.user.disabled_at.is_none();
+        if is_admin && !store::users::has_other_admin(&self.inner.kit.db, &tx, id).await? {
             return Err(IdentityError::LastAdmin);
         }
         // Sessions, links and places go with the row.

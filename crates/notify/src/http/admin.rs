@@ -4,7 +4,7 @@ use axum::{
     extract::State as Held,
     response::{IntoResponse, Response},
 };
-use baluarte_kernel::{Cursor, Page, PageQuery, Timestamp};
+use baluarte_kernel::{Cursor, Page, PageQuery, Timestamp, UserId};
 use baluarte_web::{Admin, Invalid, Json, Path, Problem, Query};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,9 @@ pub(super) struct MessageView {
     /// As far as to recognise it, unless more was asked for.
     #[schema(example = "z…@example.com")]
     to: String,
+    /// Whose account it is about; null for messages to others.
+    #[schema(value_type = Option<String>, required, example = "usr_0192f0c1d2e37000a1b2c3d4e5f60718")]
+    user_id: Option<UserId>,
     /// Which template.
     #[schema(example = "identity.verify_email")]
     kind: String,
@@ -56,6 +59,7 @@ impl MessageView {
         Self {
             to: if reveal { message.to.clone() } else { message.redacted_to() },
             id: message.id,
+            user_id: message.about,
             channel: message.channel,
             kind: message.kind,
             locale: message.locale,
@@ -82,6 +86,8 @@ pub(super) struct MessagesQuery {
     #[serde(default)]
     to: Option<String>,
     #[serde(default)]
+    user_id: Option<UserId>,
+    #[serde(default)]
     limit: Option<u32>,
     #[serde(default)]
     cursor: Option<Cursor>,
@@ -96,6 +102,7 @@ pub(super) struct MessagesQuery {
         ("state" = Option<State>, Query),
         ("kind" = Option<String>, Query, description = "Only of this template: `identity.verify_email`"),
         ("to" = Option<String>, Query, description = "Only to this address or number, in full"),
+        ("user_id" = Option<String>, Query, description = "Only about this account"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 200),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
     ),
@@ -105,7 +112,7 @@ pub(super) async fn list_messages(
     Admin(ctx, _): Admin,
     Query(query): Query<MessagesQuery>,
 ) -> Result<Json<List<MessageView>>, Problem> {
-    let filter = MessageFilter { channel: query.channel, state: query.state, kind: query.kind, to: query.to };
+    let filter = MessageFilter { channel: query.channel, state: query.state, kind: query.kind, to: query.to, about: query.user_id };
     let page = notify.list_messages(&ctx, &filter, &page_query(query.limit, query.cursor)?).await?;
     Ok(Json(page.map(|message| MessageView::of(message, false)).into()))
 }

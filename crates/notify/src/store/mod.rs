@@ -80,7 +80,7 @@ pub(crate) async fn list(db: &Db, filter: &MessageFilter, page: &PageQuery) -> R
     let text = format!(
         "SELECT {COLUMNS} FROM messages WHERE (CAST($1 AS TEXT) IS NULL OR channel = $1) AND (CAST($2 AS TEXT) IS NULL OR state = $2)
         AND (CAST($3 AS TEXT) IS NULL OR kind = $3) AND (CAST($4 AS TEXT) IS NULL OR recipient = $4)
-        AND (CAST($5 AS TEXT) IS NULL OR id < $5) ORDER BY id DESC LIMIT $6"
+        AND (CAST($5 AS TEXT) IS NULL OR id < $5) AND (CAST($7 AS TEXT) IS NULL OR user_id = $7) ORDER BY id DESC LIMIT $6"
     );
     let limit = page.limit();
     let values = [
@@ -90,6 +90,7 @@ pub(crate) async fn list(db: &Db, filter: &MessageFilter, page: &PageQuery) -> R
         filter.to.clone().into(),
         page.cursor.as_ref().map(|cursor| cursor.key().to_owned()).into(),
         (limit as i64 + 1).into(),
+        filter.about.map(|user| user.to_string()).into(),
     ];
     let rows = db.read().query_all_raw(sql(db.read(), &text, values)).await?;
     let rows = rows.iter().map(stored).collect::<Result<Vec<_>, _>>()?;

@@ -49,6 +49,14 @@ pub(super) enum UserCommand {
         /// The account's address
         email: String,
     },
+    /// Delete an account and everything that is known of its owner, for good
+    Delete {
+        /// The account's address
+        email: String,
+        /// Do it; otherwise it is only said what would be deleted
+        #[arg(long)]
+        yes: bool,
+    },
     /// Put an account on a plan (comes with billing; until then everybody is on `free`)
     SetPlan {
         /// The account's address
@@ -120,6 +128,19 @@ impl UserCommand {
                     .await
                     .map_err(refused)
                     .map(|()| format!("{} has no second factor any more and is signed out everywhere\n", user.email))
+            }
+            Self::Delete { email, yes } => {
+                let user = find(&ctx, &identity, &email).await?;
+                if yes {
+                    identity.delete_user(&ctx, user.id).await.map_err(refused).map(|()| format!("deleted {} ({})\n", user.email, user.id))
+                } else {
+                    Err(Failure::Usage(format!(
+                        "{} ({}, role {}) would be deleted for good: say so with --yes",
+                        user.email,
+                        user.id,
+                        user.role.as_str()
+                    )))
+                }
             }
             Self::SetPlan { .. } => Ok(String::new()),
         };

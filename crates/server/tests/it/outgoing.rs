@@ -196,7 +196,8 @@ async fn a_slow_receiver_gets_no_more_calls_at_once_than_allowed_and_holds_nobod
 /// Baluarte, and a program that verifies what it gets with the library of the specification.
 async fn verified_by(start: impl FnOnce(u16) -> Command) {
     let port = Port::reserve();
-    let app = Baluarte::builder(bin()).config(&endpoint(&port.url())).start().await;
+    let config = endpoint(&port.url()).replace("timeout = \"2s\"\n", &format!("timeout = \"2s\"\nsecrets = [\"{SECRET}\"]\n"));
+    let app = Baluarte::builder(bin()).config(&config).start().await;
     let program = Program::start_at(port, |port, _| start(port));
     let admin = admin(&app).await;
     let body = json!({"url": format!("{}/webhooks", program.url()), "secret": SECRET});
@@ -210,6 +211,11 @@ async fn verified_by(start: impl FnOnce(u16) -> Command) {
         assert!(believed.as_array().is_some_and(|ids| ids.contains(&sent["event_id"])), "{believed}");
         admin.post_json(&format!("{WEBHOOKS}/{id}/rotate-secret"), &json!({})).await.expect_status(200);
     }
+    // A job of the app's own comes in the same way, signed with the endpoint's secret.
+    let job =
+        enqueue(&admin, json!({"endpoint": "app", "path": "/webhooks", "body": {"type": "report.wanted", "at": "olá & adiós"}})).await;
+    done(&app, &admin, &job).await;
+    assert!(receiver.get("/webhooks").await.json().as_array().is_some_and(|ids| ids.contains(&json!(job))));
     // Rotated twice: what the program knows is void.
     let sent = admin.post_json(&format!("{WEBHOOKS}/{id}/test"), &json!({})).await.expect_status(202).json();
     let path = format!("{WEBHOOKS}/{id}/deliveries/{}", sent["id"].as_str().unwrap_or_default());

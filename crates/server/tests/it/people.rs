@@ -1,6 +1,6 @@
 //! What stays of somebody who has deleted their account: nothing that names them, wherever it was.
 
-use baluarte_testkit::{Baluarte, FakeSendGrid, Mishap, Receiver, Reply, each_process_backend};
+use baluarte_testkit::{Baluarte, Client, FakeSendGrid, Mishap, Receiver, Reply, each_process_backend};
 use http::Method;
 use serde_json::json;
 
@@ -22,7 +22,35 @@ async fn naming(app: &Baluarte) -> Vec<String> {
     tables
 }
 
+async fn id_of(me: &Client) -> String {
+    me.get("/api/v1/users/me").await.json()["id"].as_str().unwrap_or_default().to_owned()
+}
+
 each_process_backend! {
+    async fn an_account_is_deleted_by_an_administrator_and_at_the_command_line_but_never_the_last_one(backend) {
+        let app = Baluarte::builder(bin()).backend(backend).config("").start().await;
+        for (email, role) in [("root@example.com", "admin"), ("zoe@example.com", "user"), ("ana@example.com", "user")] {
+            app.create_user(email, PASSWORD, role);
+        }
+        let root = app.sign_in("root@example.com", PASSWORD).await;
+        let zoe = app.sign_in("zoe@example.com", PASSWORD).await;
+        let (root_id, zoe_id) = (id_of(&root).await, id_of(&zoe).await);
+        let path = format!("/api/v1/admin/users/{zoe_id}");
+        zoe.delete(&path).await.expect_status(403);
+        root.delete(&path).await.expect_status(204);
+        root.delete(&path).await.expect_status(404);
+        app.eventually(&zoe, "/api/v1/users/me", |answer| answer.status == 401).await;
+        root.delete(&format!("/api/v1/admin/users/{root_id}")).await.expect_status(409);
+
+        let run = |arguments: &[&str], code| app.run(arguments, "").expect_code(code);
+        assert!(run(&["user", "delete", "ana@example.com"], 2).stderr.contains("--yes"));
+        assert!(run(&["user", "list"], 0).stdout.contains("ana@example.com"));
+        run(&["user", "delete", "ana@example.com", "--yes"], 0);
+        run(&["user", "delete", "ana@example.com", "--yes"], 1);
+        run(&["user", "delete", "root@example.com", "--yes"], 1);
+        assert_eq!(run(&["user", "list"], 0).stdout.lines().count(), 1);
+    }
+
     async fn nothing_in_the_database_names_somebody_whose_account_is_gone(backend) {
         let (shop, sendgrid) = (Receiver::start().await, FakeSendGrid::start().await);
         let config = format!(

@@ -215,6 +215,7 @@ each_process_backend! {
         let id = zoe["user"]["id"].as_str().expect("an id").to_owned();
         walk.does(&admin, "PATCH /api/v1/admin/users/{id}", &format!("/api/v1/admin/users/{id}"), Some(json!({ "disabled": true }))).await;
         walk.does(&admin, "DELETE /api/v1/admin/users/{id}/sessions", &format!("/api/v1/admin/users/{id}/sessions"), None).await;
+        walk.does(&admin, "DELETE /api/v1/admin/users/{id}", &format!("/api/v1/admin/users/{id}"), None).await;
         walk.does(&admin, "POST /api/v1/admin/audit/checkpoints", "/api/v1/admin/audit/checkpoints", None).await;
 
         let address = json!({ "channel": "email", "address": "gone@example.com" });

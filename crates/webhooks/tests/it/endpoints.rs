@@ -82,3 +82,11 @@ each_backend! {
         assert!(app.received().is_empty());
     }
 }
+
+#[test]
+fn every_event_is_documented() {
+    let documented = include_str!("../../../../docs/webhooks.md");
+    for name in baluarte_kernel::Event::NAMES.into_iter().chain([baluarte_webhooks::TEST_EVENT]) {
+        assert!(documented.lines().any(|line| line.starts_with('|') && line.contains(&format!("`{name}`"))), "{name}");
+    }
+}

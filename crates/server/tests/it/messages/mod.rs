@@ -210,6 +210,12 @@ async fn a_mail_survives_a_restart_and_operators_see_what_became_of_it() {
         let message = listed.json()["items"][0].clone();
         assert_eq!((&message["to"], &message["provider"]), (&json!("z…@example.com"), &json!("sendgrid")));
         assert!(message["attempts"].as_u64().is_some_and(|attempts| attempts >= 2), "{message}");
+        let me = admin.get("/api/v1/users/me").await.json()["id"].as_str().unwrap_or_default().to_owned();
+        assert_eq!(message["user_id"], me.as_str());
+        for (user, count) in [(me.as_str(), 1), ("usr_0192f0c1d2e37000a1b2c3d4e5f60718", 0)] {
+            let listed = admin.get(&format!("/api/v1/admin/messages?kind=identity.reset_password&user_id={user}")).await.json();
+            assert_eq!(listed["items"].as_array().map(Vec::len), Some(count), "{user}");
+        }
         let path = format!("/api/v1/admin/messages/{}", message["id"].as_str().unwrap_or_default());
         assert_eq!(admin.get(&path).await.json()["to"], "z…@example.com");
         assert_eq!(admin.get(&format!("{path}?reveal=true")).await.json()["to"], "zoe@example.com");
