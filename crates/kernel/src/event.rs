@@ -34,7 +34,7 @@ pub enum Event {
     SessionsRevoked { user_id: UserId },
     #[serde(rename = "user.plan_changed")]
     PlanChanged { user_id: UserId, plan: String },
-    /// `totp` or `email`: it is asked for from now on.
+    /// `totp`, `email` or `passkey`: it is asked for from now on.
     #[serde(rename = "user.factor_added")]
     FactorAdded { user_id: UserId, factor: String },
     #[serde(rename = "user.factor_removed")]
