@@ -16,7 +16,7 @@ use baluarte_web::Problem;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
 
 use crate::{
-    Gateway,
+    Gateway, Parts,
     access::{Access, Denied},
     calls::Recorded,
     credentials::{Credentials, Known, Presented},
@@ -67,10 +67,11 @@ struct Local {
     recorded: Vec<Arc<Recorded>>,
 }
 
-/// Who a request is from, and which of its credentials are Baluarte's.
+/// Who a request is from.
 #[derive(Default)]
 struct Caller {
     known: Option<Rc<Known>>,
+    /// Its token was verified: nobody needs to look whether it is one of ours.
     bearer_is_ours: bool,
     /// There is a credential, but nobody can tell whose.
     unavailable: bool,
@@ -224,9 +225,7 @@ impl Core {
         let headers = request.headers();
         if let Some(token) = sign_in::bearer(headers) {
             let outcome = self.verify(Presented::Bearer(token), meta).await;
-            // A token that we never issued is the app's own, and goes on to it.
-            caller.bearer_is_ours =
-                !matches!(outcome, Err(Unverified::Auth(AuthError::Invalid) | Unverified::Guessing(_))) || token.starts_with("blt_");
+            caller.bearer_is_ours = outcome.is_ok();
             caller.take(outcome);
         }
         if caller.known.is_none()
@@ -310,7 +309,7 @@ impl Core {
             }
         }
         if !route.forward_credentials {
-            remove_credentials(headers, caller.bearer_is_ours, parts.session_cookie);
+            remove_credentials(headers, caller.bearer_is_ours, parts);
         }
         if headers.get(REQUEST_ID).is_none_or(|known| known.as_bytes() != meta.request_id.as_bytes())
             && let Ok(id) = HeaderValue::from_str(&meta.request_id)
@@ -339,11 +338,16 @@ impl Caller {
     }
 }
 
-fn remove_credentials(headers: &mut http::HeaderMap, bearer_is_ours: bool, session_cookie: &str) {
-    if bearer_is_ours {
-        headers.remove(header::AUTHORIZATION);
+/// What the app has no use for: somebody's power over their account. What only looks like it goes, too, so that it does not matter
+/// whether it has been checked.
+fn remove_credentials(headers: &mut http::HeaderMap, bearer_is_ours: bool, parts: &Parts) {
+    let mut lines = headers.get_all(header::AUTHORIZATION).iter();
+    match (lines.next(), lines.next()) {
+        (None, _) => {}
+        (Some(_), None) if bearer_is_ours => drop(headers.remove(header::AUTHORIZATION)),
+        (Some(_), _) => sign_in::remove_tokens(headers, |token| parts.authenticator.is_own(token)),
     }
-    sign_in::remove_cookie(headers, session_cookie);
+    sign_in::remove_cookie(headers, parts.session_cookie);
 }
 
 fn find<'a, B>(snapshot: &'a Snapshot, request: &Request<B>, meta: &RequestMeta) -> Result<&'a Route, Box<Problem>> {

@@ -9,13 +9,32 @@ use crate::{Parts, access::Denied, problems, table::without_port};
 
 const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
-/// What is in `Authorization: Bearer …`. Other schemes are the app's own business.
+/// What is in the first `Authorization: Bearer …`. Other schemes are the app's own business.
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
-    // As long as a token, and looked at for each request: checked by words, not by bytes.
-    let value = std::str::from_utf8(headers.get(header::AUTHORIZATION)?.as_bytes()).ok().filter(|value| value.is_ascii())?;
-    let (scheme, token) = value.split_once(' ')?;
-    let token = token.trim();
-    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+    headers.get_all(header::AUTHORIZATION).iter().find_map(|line| {
+        // As long as a token, and looked at for each request: checked by words, not by bytes.
+        let line = std::str::from_utf8(line.as_bytes()).ok().filter(|line| line.is_ascii())?;
+        let (scheme, token) = line.split_once([' ', '\t'])?;
+        let token = token.trim();
+        (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+    })
+}
+
+/// Takes out every `Authorization` line that has a token of ours in it, in whatever form it is written.
+pub(crate) fn remove_tokens(headers: &mut HeaderMap, is_own: impl Fn(&str) -> bool) {
+    let has_own = |line: &HeaderValue| {
+        let mut words = line.as_bytes().split(|b| matches!(b, b' ' | b'\t' | b',' | b'"' | b'='));
+        words.any(|word| std::str::from_utf8(word).is_ok_and(|word| !word.is_empty() && is_own(word)))
+    };
+    let lines = headers.get_all(header::AUTHORIZATION);
+    if !lines.iter().any(has_own) {
+        return;
+    }
+    let left: Vec<HeaderValue> = lines.iter().filter(|line| !has_own(line)).cloned().collect();
+    headers.remove(header::AUTHORIZATION);
+    for line in left {
+        headers.append(header::AUTHORIZATION, line);
+    }
 }
 
 pub(crate) fn session<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -105,6 +124,7 @@ mod tests {
     fn only_a_bearer_token_is_ours() {
         assert_eq!(bearer(&headers(&[("authorization", "Bearer abc")])), Some("abc"));
         assert_eq!(bearer(&headers(&[("authorization", "bearer abc")])), Some("abc"));
+        assert_eq!(bearer(&headers(&[("authorization", "Bearer\t abc")])), Some("abc"));
         for other in ["Basic abc", "Bearer", "Bearer ", "abc"] {
             assert_eq!(bearer(&headers(&[("authorization", other)])), None, "{other}");
         }

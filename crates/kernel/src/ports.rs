@@ -99,6 +99,10 @@ pub trait Authenticator: Send + Sync + 'static {
     /// Has this principal's session or account been revoked? From memory.
     fn is_revoked(&self, principal: &Principal) -> bool;
 
+    /// Has this text the form of a credential that we make, valid or not (expired, altered, revoked)? Such a one is nobody's business but
+    /// ours. From memory.
+    fn is_own(&self, token: &str) -> bool;
+
     /// Signs a 60-second identity for the upstream named as audience. CPU only (about 30 µs): keep it until `renew_at`.
     fn upstream_identity(&self, principal: &Principal, audience: &str, plan: &str) -> UpstreamIdentity;
 }

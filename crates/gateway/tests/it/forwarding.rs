@@ -117,6 +117,40 @@ fn our_credentials_stay_and_the_apps_own_go_on() {
 }
 
 #[test]
+fn our_tokens_stay_whether_or_not_they_are_good_and_however_they_are_written() {
+    run(|control| async move {
+        let world = world(control, CONFIG).await;
+        let past = world.clock.now();
+        world.identity.add("expired", "user", None, past);
+        for ours in [
+            &["authorization: Bearer expired"][..],
+            &["authorization: Bearer blt_unknown"],
+            &["authorization: Bearer\tana"],
+            &["authorization: Token ana"],
+            &["authorization: Basic YTpi, Bearer ana"],
+            &["authorization: Bearer of-the-app", "authorization: Bearer ana"],
+            &["authorization: Bearer ana", "authorization: Bearer root"],
+        ] {
+            let seen = world.get("/", ours).await.text();
+            let token = ["expired", "blt_", "ana\r", "root\r"].iter().find(|token| seen.contains(*token));
+            assert!(token.is_none(), "{ours:?} gave {seen}");
+        }
+        let seen = world.get("/", &["authorization: Basic YTpi", "authorization: Bearer ana"]).await.text();
+        assert!(seen.contains("authorization: Basic YTpi\r\n") && seen.contains("remote-email: ana@example.com"), "{seen}");
+        assert!(!seen.contains("Bearer"), "{seen}");
+
+        // Nor while this client's tokens are not looked at, because it has sent too many that were none.
+        for guess in 0..200 {
+            world.get("/", &[&format!("authorization: Bearer guess-{guess}")]).await;
+        }
+        let valid = world.identity.add("eva", "user", None, past.plus(std::time::Duration::from_secs(60)));
+        let seen = world.get("/", &["authorization: Bearer eva"]).await.text();
+        assert!(!seen.contains(&valid.email), "it was looked at: {seen}");
+        assert!(!seen.contains("eva"), "{seen}");
+    });
+}
+
+#[test]
 fn the_path_is_forwarded_as_it_came_or_as_the_route_says() {
     run(|control| async move {
         let world = world(control, CONFIG).await;

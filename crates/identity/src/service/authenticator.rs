@@ -50,6 +50,11 @@ impl Authenticator for Port {
         self.0.inner.revoked.is_revoked(principal)
     }
 
+    fn is_own(&self, token: &str) -> bool {
+        let inner = &self.0.inner;
+        inner.issuer.is_own(&inner.keys.load(), token)
+    }
+
     fn upstream_identity(&self, principal: &Principal, audience: &str, plan: &str) -> UpstreamIdentity {
         let inner = &self.0.inner;
         inner.issuer.upstream_identity(&inner.keys.load(), principal, audience, plan, inner.kit.clock.now())

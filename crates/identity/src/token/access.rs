@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use baluarte_kernel::{CredentialKind, Principal, Secret, SessionId, Timestamp, UPSTREAM_IDENTITY_LIFETIME, UpstreamIdentity, UserId};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, Validation};
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,8 @@ use crate::model::User;
 const ACCESS_TYPE: &str = "at+jwt";
 /// Never the type of an access token, so that an upstream cannot use what it was sent against us.
 const UPSTREAM_TYPE: &str = "baluarte-identity+jwt";
+/// What else of ours may be sent as a token: API keys and refresh tokens.
+const PREFIXES: [&str; 2] = ["blt_", super::refresh::PREFIX];
 /// Far longer than any token of ours; what is longer is refused before anybody decodes it.
 const MAX_BYTES: usize = 4_096;
 
@@ -49,6 +52,12 @@ struct AccessClaims {
     jti: String,
     /// Credentials of an earlier epoch were revoked together.
     epoch: u64,
+}
+
+/// Who issued a token.
+#[derive(Deserialize)]
+struct Issued {
+    iss: String,
 }
 
 #[derive(Serialize)]
@@ -112,6 +121,29 @@ impl Issuer {
         jsonwebtoken::decode_header(token).ok()?.kid
     }
 
+    /// Has this text the form of a token that we issue, whether or not it is still good? Another issuer's tokens have not.
+    pub(crate) fn is_own(&self, keys: &Keyring, token: &str) -> bool {
+        if PREFIXES.iter().any(|prefix| token.starts_with(prefix)) {
+            return true;
+        }
+        if token.len() > MAX_BYTES {
+            return false;
+        }
+        let Ok(header) = jsonwebtoken::decode_header(token) else { return false };
+        match header.typ.as_deref() {
+            Some(UPSTREAM_TYPE) => true,
+            // Any issuer may call its access tokens that.
+            Some(ACCESS_TYPE) => header.kid.is_some_and(|kid| keys.verifier(&kid).is_some()) || self.says_it_issued(token),
+            _ => false,
+        }
+    }
+
+    /// Of a token of which nothing has been verified.
+    fn says_it_issued(&self, token: &str) -> bool {
+        let claims = token.split('.').nth(1).and_then(|claims| URL_SAFE_NO_PAD.decode(claims).ok());
+        claims.and_then(|claims| serde_json::from_slice::<Issued>(&claims).ok()).is_some_and(|claims| claims.iss == self.issuer)
+    }
+
     /// Who carries this access token. `None`: not ours, altered, expired, of another type or for another audience.
     pub(crate) fn verify(&self, keys: &Keyring, token: &str, now: Timestamp) -> Option<Principal> {
         let key = keys.verifier(&Self::key_id(token)?)?;
@@ -169,7 +201,6 @@ impl Issuer {
 #[cfg(test)]
 mod tests {
     use baluarte_kernel::Locale;
-    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
     use super::{
         super::keyring::tests::{key, secrets},
@@ -222,6 +253,26 @@ mod tests {
     fn with_header(token: &str, header: &str) -> String {
         let (_, rest) = token.split_once('.').unwrap();
         format!("{}.{rest}", URL_SAFE_NO_PAD.encode(header))
+    }
+
+    #[test]
+    fn what_we_issued_is_told_from_other_issuers_tokens_whether_or_not_it_is_good() {
+        let keys = ring(&[key(1, now())]);
+        let own = token(&keys, &user());
+        let (front, _) = own.rsplit_once('.').unwrap();
+        let principal = issuer().verify(&keys, &own, now()).unwrap();
+        let identity = issuer().upstream_identity(&keys, &principal, "shop", "free", now()).token;
+        for text in [own.as_str(), &format!("{front}.c2ln"), &identity, "blt_0123", "blr_0123"] {
+            assert!(issuer().is_own(&keys, text), "{text}");
+        }
+        // Of a key that is gone, and of a former issuer.
+        assert!(issuer().is_own(&ring(&[key(2, now())]), &own));
+        assert!(Issuer::new("https://new.example", "https://new.example", LIFETIME).is_own(&keys, &own));
+        let stranger = Issuer::new("https://login.example", "https://login.example", LIFETIME);
+        assert!(!stranger.is_own(&ring(&[key(2, now())]), &own));
+        for text in ["", "x", "a.b.c", &with_header(&own, r#"{"alg":"EdDSA","typ":"JWT"}"#), &"x".repeat(10_000)] {
+            assert!(!issuer().is_own(&keys, text), "{text}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq;
 pub(crate) const REFRESH_GRACE: Duration = Duration::from_secs(10);
 
 /// Makes leaked tokens findable.
-const PREFIX: &str = "blr_";
+pub(super) const PREFIX: &str = "blr_";
 const CONTEXT: &str = "identity.refresh_token";
 const ID_BYTES: usize = 16;
 const SEQ_BYTES: usize = 4;

@@ -45,6 +45,9 @@ impl Authenticator for Gatekeeper {
     fn is_revoked(&self, _: &Principal) -> bool {
         false
     }
+    fn is_own(&self, _: &str) -> bool {
+        unreachable!("only the gateway asks")
+    }
     fn upstream_identity(&self, _: &Principal, _: &str, _: &str) -> UpstreamIdentity {
         unreachable!("only the gateway asks for one")
     }
