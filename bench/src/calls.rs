@@ -2,10 +2,10 @@
 
 use std::{thread::sleep, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    Plan,
+    Plan, http,
     machine::Cores,
     peers::{Baluarte, Peer, upstream},
     process::Folder,
@@ -31,10 +31,11 @@ pub(crate) fn measure(plan: &Plan, cores: &Cores, folder: &Folder) -> Result<()>
     println_all(
         "\n| audit | connections | CPU µs/request | requests/s | p50 ms | p99 ms | peak MiB |\n| --- | --- | --- | --- | --- | --- | --- |",
     );
-    let mut ratios = Vec::new();
+    let (mut ratios, mut asked) = (Vec::new(), 0.0);
     for connections in CONNECTIONS {
-        for (_, peer) in &peers {
-            sample(cores, peer, connections, 1)?;
+        for (name, peer) in &peers {
+            let (_, report) = sample(cores, peer, connections, 1)?;
+            asked += if *name == "all" { report.requests } else { 0.0 };
         }
         let mut samples = [Vec::new(), Vec::new()];
         for _ in 0..plan.rounds {
@@ -42,6 +43,7 @@ pub(crate) fn measure(plan: &Plan, cores: &Cores, folder: &Folder) -> Result<()>
                 samples.push(sample(cores, peer, connections, plan.seconds)?);
             }
         }
+        asked += samples[1].iter().map(|(_, report)| report.requests).sum::<f64>();
         let cpu = samples.each_ref().map(|samples| median(samples, |(cpu_us, _)| *cpu_us));
         for (((name, peer), samples), cpu_us) in peers.iter().zip(&samples).zip(cpu) {
             println_all(&format!(
@@ -59,7 +61,23 @@ pub(crate) fn measure(plan: &Plan, cores: &Cores, folder: &Folder) -> Result<()>
         let verdict = if ratio <= GOAL { "" } else { " (missed)" };
         println_all(&format!("| audit = \"all\" / \"none\" | {connections} | {ratio:.2}{verdict} | {GOAL:.1} |"));
     }
+    let [recorded, lost, batches] = written(&peers[1].1)?;
+    println_all(&format!("\nOf {asked:.0} answered requests {recorded} are in the audit log, in {batches} batches; {lost} were lost."));
+    if (recorded + lost) < asked {
+        bail!("some requests were neither recorded nor counted as lost");
+    }
     Ok(())
+}
+
+/// What the recorder says of itself. Clients that leave at the end of a measurement are recorded, too.
+fn written(peer: &Peer) -> Result<[f64; 3]> {
+    let (_, text) = http::request(peer.server.metrics.context("no metrics")?, "GET", "/metrics", &[], "")?;
+    let value = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
+        line.with_context(|| format!("the metrics do not have {name}"))
+    };
+    let name = |what: &str| format!("baluarte_audit_calls_{what}_total");
+    Ok([value(&name("recorded"))?, value(&name("lost"))?, value(&name("batches"))?])
 }
 
 fn sample(cores: &Cores, peer: &Peer, connections: usize, seconds: u32) -> Result<(f64, wrk::Report)> {

@@ -25,7 +25,7 @@ cargo xtask bench [OPTIONS] chaos                                         (only 
   --entries N    of the chain that `audit` fills, checks and searches [1000000]
   --minutes N    chaos: for how long processes are killed, on each database [10]
   --jobs N       chaos: how many jobs they work through meanwhile [100000]
-  --on DATABASE  chaos: only on sqlite, or on postgresql
+  --on DATABASE  chaos, audit: only on sqlite, or on postgresql
 ";
 
 /// What to do and with what.

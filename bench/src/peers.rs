@@ -121,7 +121,10 @@ impl Baluarte {
             .stdin(Stdio::null())
             .stderr(log.try_clone()?)
             .stdout(log);
-        Server::start(&mut command, port).map_err(|err| err.context(fs::read_to_string(self.folder.join("log")).unwrap_or_default()))
+        let server = Server::start(&mut command, port);
+        let mut server = server.map_err(|err| err.context(fs::read_to_string(self.folder.join("log")).unwrap_or_default()))?;
+        server.metrics = Some(metrics);
+        Ok(server)
     }
 
     /// The public route, and the one with everything on, as two peers on processes of their own.

@@ -35,13 +35,15 @@ impl Drop for Folder {
 pub(crate) struct Server {
     child: Child,
     pub(crate) port: u16,
+    /// Where it shows its metrics, if it does.
+    pub(crate) metrics: Option<u16>,
 }
 
 impl Server {
     /// Returns when the port accepts connections.
     pub(crate) fn start(command: &mut Command, port: u16) -> Result<Self> {
         let child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
-        let mut server = Self { child, port };
+        let mut server = Self { child, port, metrics: None };
         let deadline = Instant::now() + Duration::from_secs(20);
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
             if let Some(status) = server.child.try_wait()? {

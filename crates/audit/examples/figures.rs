@@ -1,5 +1,5 @@
 //! How fast entries are recorded, checked and found: `cargo xtask bench audit`, or
-//! `cargo run --release -p baluarte-audit --example figures -- 1000000`.
+//! `cargo run --release -p baluarte-audit --example figures -- 1000000 [sqlite|postgresql]`.
 
 #![expect(clippy::print_stdout, clippy::expect_used, reason = "a measurement prints, and ends where something is wrong")]
 
@@ -34,7 +34,9 @@ const ROUNDS: usize = 3;
 #[tokio::main]
 async fn main() {
     let entries: u64 = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(1_000_000);
-    for dialect in [Dialect::Sqlite, Dialect::Postgres] {
+    let only = std::env::args().nth(2).unwrap_or_default();
+    let databases = [("sqlite", Dialect::Sqlite), ("postgresql", Dialect::Postgres)];
+    for (_, dialect) in databases.into_iter().filter(|(name, _)| only.is_empty() || only == *name) {
         let mut test = TestDb::create(dialect).await;
         test.config.connections = 8;
         let db = test.open(&[MIGRATIONS]).await;
