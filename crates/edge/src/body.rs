@@ -7,7 +7,7 @@ use std::{
 
 use baluarte_proxy::{BodyError, ResponseBody};
 use bytes::Bytes;
-use http::Method;
+use http::{Method, Version};
 use http_body::{Body, Frame, SizeHint};
 
 use crate::core::Exchange;
@@ -43,6 +43,10 @@ impl Body for AnswerBody {
             }
             Poll::Ready(None) => this.exchange.complete = true,
             Poll::Ready(Some(Err(err))) => {
+                if this.exchange.version == Version::HTTP_10 {
+                    // Where an answer may end with its connection, an end as usual would make it whole.
+                    this.exchange.wire.break_off();
+                }
                 tracing::debug!(target: "edge", request_id = &*this.exchange.meta.request_id, error = %err, "an answer was cut short");
             }
             Poll::Pending => {}

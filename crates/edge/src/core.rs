@@ -1,6 +1,12 @@
 //! What the requests of one core share.
 
-use std::{cell::RefCell, net::IpAddr, rc::Rc, sync::Arc, time::Instant};
+use std::{
+    cell::{Cell, RefCell},
+    net::IpAddr,
+    rc::Rc,
+    sync::Arc,
+    time::Instant,
+};
 
 use baluarte_kernel::{Clock, RequestMeta, Scheme, Timestamp};
 use baluarte_telemetry::{AccessLog, AccessNote, AccessRecord};
@@ -30,6 +36,8 @@ pub(crate) struct Core {
     pub(crate) access: AccessLog,
     pub(crate) complaints: Complaints,
     pub(crate) buffers: Buffers,
+    /// Clients without a place that are being told so.
+    pub(crate) turned_away: Cell<usize>,
     pub(crate) clock: Clock,
 }
 

@@ -1,6 +1,7 @@
 //! The threads: one per core, each with a runtime, a listener and a door of its own.
 
 use std::{
+    cell::Cell,
     io,
     net::IpAddr,
     rc::Rc,
@@ -14,6 +15,7 @@ use baluarte_telemetry::Telemetry;
 use bytes::BytesMut;
 use socket2::SockRef;
 use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     sync::watch,
     time::Instant,
@@ -43,6 +45,10 @@ const STOP_LOOK: Duration = Duration::from_millis(20);
 const FAREWELL: Duration = Duration::from_secs(2);
 /// How long sent bytes may stay unacknowledged. Longer than a phone's way through a tunnel.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+/// So many clients that are turned away are heard out at a time, for so long, and so many bytes each.
+const TURNED_AWAY: usize = 64;
+const LAST_WORDS: Duration = Duration::from_millis(500);
+const UNHEARD: usize = 16 * 1_024;
 const OVERLOADED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nretry-after: 5\r\nconnection: close\r\n\r\n";
 
 /// What every core is made from.
@@ -119,6 +125,7 @@ async fn core<D: Doors>(
         access: plan.telemetry.access_log(),
         complaints: Complaints::default(),
         buffers: Buffers::new(),
+        turned_away: Cell::new(0),
         clock: Clock::System,
     });
     let door = Rc::new(plan.doors.open(number));
@@ -158,7 +165,7 @@ fn admit<D: Door>(core: &Rc<Core>, door: &Rc<D>, admission: &Arc<Admission>, soc
         core.complaints.about(&core.stats, proxy_protocol::UNTRUSTED, peer.ip);
         return;
     }
-    let Some(place) = enter(core, admission, &socket, peer) else { return };
+    let Some(place) = enter(core, admission, peer) else { return turn_away(core, socket) };
     // Answers are written whole: waiting for more would only delay them.
     let _ = socket.set_nodelay(true);
     // Clients that vanished, or whose window stays shut, are given up by the kernel even when nothing is being written.
@@ -209,19 +216,46 @@ impl Drop for Seat {
     }
 }
 
-fn enter(core: &Core, admission: &Admission, socket: &TcpStream, peer: Peer) -> Option<Place> {
+fn enter(core: &Core, admission: &Admission, peer: Peer) -> Option<Place> {
     let entered = admission.enter(peer.ip, peer.trusted);
     if let Err(limit) = entered {
         core.stats.refused_by(limit);
-        // A courtesy, if the socket takes it at once.
-        let _ = socket.try_write(OVERLOADED);
     }
     entered.ok()
 }
 
+/// Tells a client for which there is no place to come back.
+fn turn_away(core: &Rc<Core>, mut socket: TcpStream) {
+    let told = core.turned_away.get();
+    if told >= TURNED_AWAY {
+        // If the socket takes it at once, and the client has said nothing yet.
+        drop(SockRef::from(&socket).send(OVERLOADED));
+        return;
+    }
+    core.turned_away.set(told + 1);
+    let core = Rc::clone(core);
+    tokio::task::spawn_local(async move {
+        let telling = async {
+            socket.write_all(OVERLOADED).await?;
+            socket.shutdown().await?;
+            // Closing with something unread would throw the answer away.
+            let (mut unheard, mut chunk) = (UNHEARD, [0; 1_024]);
+            while unheard > 0 {
+                match socket.read(&mut chunk).await? {
+                    0 => break,
+                    count => unheard = unheard.saturating_sub(count),
+                }
+            }
+            io::Result::Ok(())
+        };
+        drop(tokio::time::timeout(LAST_WORDS, telling).await);
+        core.turned_away.set(core.turned_away.get() - 1);
+    });
+}
+
 /// Lets a trusted `peer` say for whom it speaks; whoever that is needs a place of its own.
 async fn introduce(
-    core: &Core,
+    core: &Rc<Core>,
     admission: &Admission,
     mut socket: TcpStream,
     place: Place,
@@ -234,7 +268,13 @@ async fn introduce(
         Ok(Beginning { told: Some(told), rest }) => {
             admission.leave(place);
             let client = service::told(told, peer, &core.options.trusted_proxies);
-            return enter(core, admission, &socket, client).map(|place| (rest, place, client, socket));
+            return match enter(core, admission, client) {
+                Some(place) => Some((rest, place, client, socket)),
+                None => {
+                    turn_away(core, socket);
+                    None
+                }
+            };
         }
         Err(refusal) => refusal,
     };

@@ -25,7 +25,7 @@ use crate::{
     core::{Core, Exchange, Peer},
     door::Door,
     headers::{self, Added},
-    http1::{REFUSED_METHOD, host_is_valid, method_rule, number, target_is_clean},
+    http1::{REFUSED_METHOD, host_is_valid, method_rule, number, says_upgrade, target_is_clean},
     proxy_protocol::Told,
     request_id::{X_REQUEST_ID, keep_valid_trace},
     rules::{self, Rule},
@@ -52,8 +52,24 @@ const TASTES: [HeaderName; 3] = [header::ACCEPT, header::ACCEPT_LANGUAGE, header
 impl<D: Door> Service<D> {
     /// The whole answer.
     pub(crate) async fn answer(self: Rc<Self>, request: Box<Request<RequestBody>>) -> Response<AnswerBody> {
+        let version = request.version();
+        let with_body = (!http_body::Body::is_end_stream(request.body())).then(|| Arc::clone(&self.wire));
         let (mut response, added) = self.answer_without_added(request).await;
         added.insert(response.headers_mut());
+        let ends = match version {
+            // Only the connection's end says where such an answer ends.
+            Version::HTTP_10 => http_body::Body::size_hint(response.body()).exact().is_none(),
+            // hyper does not wait for the rest of a body that nobody reads.
+            Version::HTTP_11 => with_body.is_some_and(|wire| wire.awaits_body()),
+            _ => false,
+        };
+        if ends && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            if version == Version::HTTP_10 {
+                // Or hyper adds the keep-alive that the client asked for.
+                *response.version_mut() = version;
+            }
+        }
         response
     }
 
@@ -69,6 +85,7 @@ impl<D: Door> Service<D> {
             Some(refused) => Err(refused.rule),
             None => self.check(&mut request),
         };
+        let websocket = self.wire.upgrade_seen.load(Relaxed) && is_websocket(&request);
         let (request_id, id_value) = self.core.ids.of(request.headers(), now);
         let meta = self.meta(&request, request_id);
         let tastes = Tastes::of(request.headers());
@@ -99,6 +116,10 @@ impl<D: Door> Service<D> {
         if let Some(Refused { rule, .. }) = self.wire.take_body_refused() {
             response = refusal(rule);
         }
+        if websocket {
+            // Whatever became of it: the guard waits to hear of each of those.
+            self.wire.decide(response.status() == StatusCode::SWITCHING_PROTOCOLS);
+        }
         let added = self.finish(&mut response, &mut exchange, &tastes, id_value);
         if exchange.version == Version::HTTP_2 {
             response = response.map(|body| self.core.wires.unread.watch(body, &self.wire));
@@ -121,7 +142,7 @@ impl<D: Door> Service<D> {
         if (http2 || self.wire.underscore_seen.load(Relaxed)) && !self.core.keep_underscores {
             remove_underscores(request.headers_mut());
         }
-        if self.wire.upgrade_seen.load(Relaxed) && !is_websocket(request.headers()) {
+        if self.wire.upgrade_seen.load(Relaxed) && !is_websocket(request) {
             // Nothing but WebSocket is upgraded to: a proxy behind us must not be talked into h2c.
             request.headers_mut().remove(header::UPGRADE);
             request.headers_mut().remove(&HTTP2_SETTINGS);
@@ -167,7 +188,6 @@ impl<D: Door> Service<D> {
         id: &HeaderValue,
     ) -> Response<ResponseBody> {
         let http2 = request.version() == Version::HTTP_2;
-        let websocket = !http2 && self.wire.upgrade_seen.load(Relaxed) && is_websocket(request.headers());
         let announced = http_body::Body::size_hint(request.body()).lower();
         let limit = self.core.options.body_limit.get();
         if announced > limit && self.door.body_limit(&request, meta).is_none_or(|allowed| announced > allowed) {
@@ -189,18 +209,14 @@ impl<D: Door> Service<D> {
         } else {
             self.unless_overdue(call.as_mut()).await
         };
-        let response = match called {
+        match called {
             Some(Ok(response)) => response,
             Some(Err(_)) => {
                 tracing::error!(target: "edge", request_id = &*meta.request_id, "answering a request panicked");
                 problem_response(Problem::of(&problem::INTERNAL))
             }
             None => refusal(&rules::ANSWER_TIMEOUT),
-        };
-        if websocket {
-            self.wire.decide(response.status() == StatusCode::SWITCHING_PROTOCOLS);
         }
-        response
     }
 
     /// `None` when the sweep finds that it took too long. Sets no timer.
@@ -332,8 +348,8 @@ fn join_cookies(headers: &mut HeaderMap) {
 fn to_origin_form(request: &mut Request<RequestBody>) -> Result<(), &'static Rule> {
     let authority = request.uri().authority().map_or("", http::uri::Authority::as_str);
     let host = HeaderValue::from_str(authority).map_err(|_| &rules::HOST_INVALID)?;
-    // `OPTIONS http://shop.example` without a path is about the server as a whole.
-    let whole_server = request.method() == Method::OPTIONS && request.uri().path_and_query().is_none_or(|target| target.as_str() == "*");
+    // HTTP/2's `OPTIONS *`. Without a path, the target has become `/` before we see it, whatever the method.
+    let whole_server = request.method() == Method::OPTIONS && request.uri().path_and_query().is_some_and(|target| target.as_str() == "*");
     let target = match request.uri().path_and_query() {
         _ if whole_server => PathAndQuery::from_static("*"),
         Some(target) if target.as_str().starts_with('?') => {
@@ -354,7 +370,12 @@ fn remove_underscores(headers: &mut HeaderMap) {
     }
 }
 
-fn is_websocket(headers: &HeaderMap) -> bool {
+/// As the guard sees it, which waits for the answer to each of those.
+fn is_websocket(request: &Request<RequestBody>) -> bool {
+    let headers = request.headers();
+    if request.version() != Version::HTTP_11 || !headers.get_all(header::CONNECTION).iter().any(|value| says_upgrade(value.as_bytes())) {
+        return false;
+    }
     let mut protocols = headers.get_all(header::UPGRADE).iter();
     protocols.next().is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket")) && protocols.next().is_none()
 }

@@ -95,6 +95,10 @@ pub(crate) struct Wire {
     pub(crate) upgrade_seen: AtomicBool,
     pub(crate) underscore_seen: AtomicBool,
     declined: AtomicBool,
+    /// Part of the body of the request that was read last is still to come.
+    body_open: AtomicBool,
+    /// An answer broke off that only the connection's end delimits.
+    broken_off: AtomicBool,
     closed: AtomicBool,
     admission: Arc<Admission>,
     place: Place,
@@ -133,6 +137,24 @@ impl Wire {
     pub(crate) fn body_begins(&self) {
         self.body_waited.store(0, Relaxed);
         self.body_bytes.store(0, Relaxed);
+    }
+
+    pub(crate) fn body_is_open(&self, open: bool) {
+        self.body_open.store(open, Relaxed);
+    }
+
+    /// Has the client more of a body to send?
+    pub(crate) fn awaits_body(&self) -> bool {
+        self.body_open.load(Relaxed)
+    }
+
+    /// The connection is not to end as if its last answer were whole.
+    pub(crate) fn break_off(&self) {
+        self.broken_off.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_broken_off(&self) -> bool {
+        self.broken_off.load(Relaxed)
     }
 
     /// Body bytes came: nobody waits for them any more.
@@ -373,6 +395,8 @@ impl Wires {
             upgrade_seen: AtomicBool::new(false),
             underscore_seen: AtomicBool::new(false),
             declined: AtomicBool::new(false),
+            body_open: AtomicBool::new(false),
+            broken_off: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             admission: Arc::clone(&self.admission),
             place,

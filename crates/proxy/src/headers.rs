@@ -110,7 +110,9 @@ fn is_claim(name: &str, from_trusted_peer: bool) -> bool {
         "x-original-url" | "x-rewrite-url" | "x-original-uri" => true,
         // CGI programs take it for the variable that names their own proxy.
         "proxy" => true,
-        "x-real-ip" | "x-client-ip" | "x-cluster-client-ip" | "true-client-ip" => !from_trusted_peer,
+        "x-real-ip" | "x-client-ip" | "x-cluster-client-ip" | "true-client-ip" | "client-ip" => !from_trusted_peer,
+        "cf-connecting-ip" | "cf-connecting-ipv6" | "cf-pseudo-ipv4" | "fastly-client-ip" | "fly-client-ip" => !from_trusted_peer,
+        "x-envoy-external-address" | "x-proxyuser-ip" | "x-original-forwarded-for" | "x-forwarded" => !from_trusted_peer,
         _ => !from_trusted_peer && name.starts_with("x-forwarded-"),
     }
 }
@@ -137,13 +139,18 @@ fn clean(headers: &mut HeaderMap, is_unwanted: impl Fn(&str) -> bool) -> bool {
     let mut unwanted: Vec<HeaderName> = Vec::new();
     let mut connection = false;
     let mut te = false;
+    let mut length = false;
     for name in headers.keys() {
         let text = name.as_str();
         connection |= text == "connection";
         te |= text == "te";
+        length |= text == "content-length";
         if is_hop_by_hop(text) || is_unwanted(text) {
             unwanted.push(name.clone());
         }
+    }
+    if length {
+        without_leading_zeros(headers);
     }
     let wants_trailers = te && has_token(headers, &header::TE, "trailers");
     if connection {
@@ -156,6 +163,15 @@ fn clean(headers: &mut HeaderMap, is_unwanted: impl Fn(&str) -> bool) -> bool {
         headers.remove(name);
     }
     wants_trailers
+}
+
+/// `007` is a length as good as `7`, but some apps read the former as octal.
+fn without_leading_zeros(headers: &mut HeaderMap) {
+    let Some(stated) = headers.get(header::CONTENT_LENGTH).filter(|stated| matches!(stated.as_bytes(), [b'0', _, ..])) else { return };
+    let zeros = stated.as_bytes()[..stated.len() - 1].iter().take_while(|digit| **digit == b'0').count();
+    if let Ok(plain) = HeaderValue::from_bytes(&stated.as_bytes()[zeros..]) {
+        headers.insert(header::CONTENT_LENGTH, plain);
+    }
 }
 
 /// What may not come as a header may not come as a trailer either, since some apps make no difference. Only trailers that

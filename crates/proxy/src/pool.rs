@@ -203,9 +203,15 @@ impl Pool {
                         return self.hand_over(answered, slot, asked);
                     }
                     Err(Failed::Unsent) if reused => {}
+                    // Accepted, and thrown out: as good as not connected.
                     Err(Failed::Unsent) => {
                         self.0.upstream.failed(server);
-                        return Err(self.unreachable(server, io::ErrorKind::ConnectionReset.into()));
+                        tried |= bit(server);
+                        if repetitions >= spec.retries.max(1) || !self.another(tried) {
+                            return Err(self.unreachable(server, io::ErrorKind::ConnectionReset.into()));
+                        }
+                        repetitions += 1;
+                        slot.move_to(self.choose(tried));
                     }
                     Err(Failed::Sent(err)) => {
                         let broken = matches!(err, ProxyError::Broken { .. });
@@ -348,7 +354,8 @@ impl Pool {
         loop {
             let read = match ready!(self.0.buffers.poll_read(stream, cx, 0)) {
                 Ok(read) if !read.is_empty() => read,
-                Ok(_) if !reading.partial.is_empty() => return invalid("it broke off within its head".to_owned()),
+                // Whoever has said something, if only that it is at work, has perhaps acted.
+                Ok(_) | Err(_) if reading.taken > 0 => return invalid("it broke off within its head".to_owned()),
                 Ok(_) => return Poll::Ready(Err(self.broken(server, io::ErrorKind::UnexpectedEof.into()))),
                 Err(err) => return Poll::Ready(Err(self.broken(server, err))),
             };
@@ -356,6 +363,7 @@ impl Pool {
             let mut bytes = reading.join(read);
             while !bytes.is_empty() {
                 match http1::parse(&bytes, &asked.method, asked.upgrade.is_some()) {
+                    Ok(Parsed::Answer(answer)) if reading.taken - answer.rest.len() > MAX_HEAD => break,
                     Ok(Parsed::Answer(answer)) => return Poll::Ready(Ok(answer)),
                     Ok(Parsed::Interim(length)) => bytes.advance(length),
                     Ok(Parsed::Partial) => break,

@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
     framing::{Expects, Framing},
-    head::HeadLimits,
+    head::{HeadLimits, is_registered},
 };
 use crate::{
     rules::{self, Rule},
@@ -26,14 +26,14 @@ use crate::{
 
 /// Only the guard can make a request with this method: it is not registered, so every other is refused.
 pub(crate) const REFUSED_METHOD: &str = "REFUSED";
-const REFUSED_REQUEST: &[u8] = b"REFUSED / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n";
+const REFUSED_REQUEST: &[u8] = b"REFUSED / HTTP/1.1\r\nconnection: close\r\n\r\n";
 const READ_SIZE: usize = 8 * 1024;
 /// The most that is kept for after an upgrade's decision.
 const WAITING_LIMIT: usize = 64 * 1024;
 /// After an answer that ends the connection, what the client still sends is read and dropped, so that the kernel does not throw the answer
 /// away. So many bytes at most; the sweep bounds the time.
 const LINGER_LIMIT: usize = 1 << 20;
-/// The most of a refused request's method and target that is remembered for the log.
+/// The most of a refused request's path that is remembered for the log.
 const DESCRIBED: usize = 200;
 
 pub(crate) struct Guard<S: ClientIo> {
@@ -97,6 +97,7 @@ impl<S: ClientIo> Guard<S> {
 
     /// Tells the sweep where the connection is, after `passed` bytes went on to hyper.
     fn note(&self, was_body: bool, passed: usize) {
+        self.wire.body_is_open(self.framing.expects() == Expects::Body);
         match self.framing.expects() {
             // A body's clock only runs while hyper waits for it: see `waiting`.
             Expects::Body => {
@@ -351,7 +352,7 @@ impl<S: ClientIo> AsyncWrite for Guard<S> {
 
 impl<S: ClientIo> Drop for Guard<S> {
     fn drop(&mut self) {
-        if self.wire.order() == Order::Cut {
+        if self.wire.order() == Order::Cut || self.wire.is_broken_off() {
             self.socket.reset_on_close();
         }
         self.wire.close();
@@ -366,15 +367,30 @@ fn written(result: &Poll<io::Result<usize>>) -> Option<usize> {
     }
 }
 
-/// Method and path of a refused head, as far as they can be shown. Without the query: tokens travel in it.
+/// In the place of what cannot be shown.
+const UNSHOWN: &str = "-";
+
+/// Method and path of a refused head, as far as they can be shown: whatever does not look like a request's line may be a header, or a
+/// body, with a secret in it. Without the query: tokens travel in it.
 fn describe(head: &[u8]) -> (String, String) {
     let line = head.split(|b| matches!(b, b'\r' | b'\n')).find(|line| !line.is_empty()).unwrap_or_default();
     let mut words = line.split(|b| *b == b' ');
-    let mut word = || {
-        let word = words.next().unwrap_or_default();
-        let shown = word.split(|b| matches!(b, b'?' | b'#')).next().unwrap_or_default();
-        let shown = &shown[..shown.len().min(DESCRIBED)];
-        shown.iter().map(|b| if b.is_ascii_graphic() { char::from(*b) } else { '.' }).collect::<String>()
-    };
-    (word(), word())
+    let method = words.next().filter(|method| is_registered(method)).map(|method| String::from_utf8_lossy(method).into_owned());
+    let Some(method) = method else { return (UNSHOWN.to_owned(), UNSHOWN.to_owned()) };
+    let path = path_of(words.next().unwrap_or_default()).split(|b| matches!(b, b'?' | b'#')).next().unwrap_or_default();
+    let shown = path[..path.len().min(DESCRIBED)].iter().map(|b| if b.is_ascii_graphic() { char::from(*b) } else { '.' });
+    (method, if path.is_empty() { UNSHOWN.to_owned() } else { shown.collect() })
+}
+
+/// What begins with `/`, behind `http://host` if that stands there; nothing of any other target.
+fn path_of(target: &[u8]) -> &[u8] {
+    let rest = [&b"http://"[..], b"https://"].iter().find_map(|scheme| {
+        let (front, rest) = target.split_at_checked(scheme.len())?;
+        front.eq_ignore_ascii_case(scheme).then_some(rest)
+    });
+    match rest {
+        Some(rest) => &rest[rest.iter().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(rest.len())..],
+        None if target.first() == Some(&b'/') => target,
+        None => b"",
+    }
 }

@@ -163,6 +163,11 @@ pub(crate) fn method_rule(method: &[u8]) -> Option<&'static Rule> {
     }
 }
 
+/// Whether or not it is allowed.
+pub(super) fn is_registered(method: &[u8]) -> bool {
+    matches!(method, b"CONNECT" | b"TRACE" | b"PRI") || method_rule(method).is_none()
+}
+
 /// The IANA registry of HTTP methods, without those matched above and without `PRI`.
 const REGISTERED_METHODS: [&[u8]; 31] = [
     b"ACL",
@@ -293,7 +298,7 @@ impl Fields {
                 Ok(())
             }
             10 if name.eq_ignore_ascii_case(b"connection") => {
-                self.connection_upgrade |= value.split(|b| *b == b',').any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"));
+                self.connection_upgrade |= says_upgrade(value);
                 Ok(())
             }
             14 if name.eq_ignore_ascii_case(b"content-length") => self.length(value),
@@ -346,6 +351,11 @@ impl Fields {
         let websocket = self.websocket && self.connection_upgrade && !self.http_1_0;
         Ok(Head { len, http_1_0: self.http_1_0, body, websocket, upgrade: self.upgrade, underscore: self.underscore })
     }
+}
+
+/// Does a `Connection` header ask for another protocol?
+pub(crate) fn says_upgrade(value: &[u8]) -> bool {
+    value.split(|b| *b == b',').any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
 }
 
 /// Name, value without white space around it, and whether the name has a `_`.

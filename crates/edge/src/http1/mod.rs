@@ -13,5 +13,5 @@ mod plain;
 
 pub(crate) use answer::DateText;
 pub(crate) use guard::{Guard, REFUSED_METHOD};
-pub(crate) use head::{HeadLimits, host_is_valid, method_rule, number, target_is_clean};
+pub(crate) use head::{HeadLimits, host_is_valid, method_rule, number, says_upgrade, target_is_clean};
 pub(crate) use plain::{Left, serve as serve_plain};

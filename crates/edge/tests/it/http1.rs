@@ -1,7 +1,7 @@
 //! One test per rule of HTTP/1, with the bytes an attacker would send.
 
-use crate::rig::{Rig, impatient, options, read_to_end, read_until, statuses};
-use tokio::io::AsyncWriteExt as _;
+use crate::rig::{PATIENCE, Rig, impatient, options, read_to_end, read_until, statuses};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const GOOD: &str = "GET /after HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 
@@ -467,7 +467,91 @@ async fn a_body_that_drips_is_too_slow_although_it_never_pauses() {
     let answered = async {
         tokio::io::AsyncReadExt::read_exact(&mut read, &mut answer).await.expect("an answer");
     };
-    let raced = tokio::time::timeout(crate::rig::PATIENCE, futures::future::select(Box::pin(drip), Box::pin(answered))).await;
+    let raced = tokio::time::timeout(PATIENCE, futures::future::select(Box::pin(drip), Box::pin(answered))).await;
     drop(raced.expect("in time"));
     assert_eq!(&answer, b"HTTP/1.1 408");
+}
+
+#[tokio::test]
+async fn nothing_of_a_refused_head_is_logged_that_may_be_a_secret() {
+    let rig = Rig::start();
+    for (sent, method, path) in [
+        ("Cookie: baluarte=SECRET\r\nHost: a\r\n\r\n", "-", "-"),
+        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nemail=bob@example.com&password=SECRET \r\n\r\n", "-", "-"),
+        ("GET / HTTP/1.1\r\nHost: a\r\n\r\nAuthorization:SECRET x\r\n\r\n", "-", "-"),
+        ("GET / HTTP/1.1\r\nHost: a\r\n\r\nSECRET /SECRET HTTP/1.1\r\n\r\n", "-", "-"),
+        ("GET http://bob:SECRET@a/b?token=SECRET HTTP/1.1\r\nHost: a\r\n\r\n", "GET", "/b"),
+        ("GET http://bob:SECRET@a?token=SECRET HTTP/1.1\r\nHost: a\r\n\r\n", "GET", "-"),
+        ("GET bob:SECRET@a/b HTTP/1.1\r\nHost: a\r\n\r\n", "GET", "-"),
+        ("CONNECT bob:SECRET@a:80 HTTP/1.1\r\nHost: a\r\n\r\n", "CONNECT", "-"),
+        ("GET /b?token=SECRET HTTP/1.1\r\nHost : a\r\n\r\n", "GET", "/b"),
+    ] {
+        rig.exchange(sent).await;
+        let line = rig.log_lines().pop().expect("a line");
+        assert!(line["refused"].is_string() && !line.to_string().contains("SECRET"), "{sent:?} gave {line}");
+        assert_eq!((line["method"].as_str(), line["path"].as_str()), (Some(method), Some(path)), "{sent:?}");
+        assert_eq!(line["host"], "", "{sent:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_upgrade_that_nobody_waits_for_decides_nothing_about_the_next() {
+    let rig = Rig::start();
+    for first in [
+        "GET /ignore-body HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n",
+        "GET /ignore-body HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\nUpgrade: websocket\r\n\r\n",
+    ] {
+        let mut stream = rig.connect().await;
+        stream.write_all(first.as_bytes()).await.expect("sent");
+        read_until(&mut stream, "ignored").await;
+        // The frame comes with the handshake, before it is answered; it looks like nothing that HTTP knows.
+        let upgrade = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\u{1}frame";
+        stream.write_all(upgrade.as_bytes()).await.expect("sent");
+        assert!(read_until(&mut stream, "\r\n\r\n").await.starts_with("HTTP/1.1 101"), "{first:?}");
+        assert_eq!(read_until(&mut stream, "frame").await, "\u{1}frame", "{first:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_upgrade_that_is_refused_early_lets_http_go_on() {
+    let rig = Rig::start();
+    let mut stream = rig.connect().await;
+    let upgrade = "GET /ignore-body HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    stream.write_all(upgrade.as_bytes()).await.expect("sent");
+    read_until(&mut stream, "ignored").await;
+    stream.write_all(GOOD.as_bytes()).await.expect("sent");
+    assert_eq!(statuses(&read_to_end(&mut stream).await), [200]);
+}
+
+#[tokio::test]
+async fn an_http_1_0_client_notices_an_answer_that_breaks_off() {
+    let rig = Rig::start();
+    for (path, whole) in [("/broken-off", false), ("/unsized", true)] {
+        for keep_alive in ["", "Connection: keep-alive\r\n"] {
+            let mut stream = rig.connect().await;
+            stream.write_all(format!("GET {path} HTTP/1.0\r\n{keep_alive}\r\n").as_bytes()).await.expect("sent");
+            let mut answer = Vec::new();
+            let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("closed in time");
+            let answer = String::from_utf8_lossy(&answer);
+            assert_eq!(read.is_ok(), whole, "{path} {keep_alive:?}: {read:?} {answer}");
+            assert!(!answer.contains("keep-alive"), "{answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_after_which_the_connection_closes_says_so() {
+    let rig = Rig::start();
+    for unread in ["Expect: 100-continue\r\nContent-Length: 5\r\n\r\n", "Content-Length: 50\r\n\r\nbeginning"] {
+        let answer = rig.exchange(format!("POST /ignore-body HTTP/1.1\r\nHost: a\r\n{unread}")).await;
+        assert_eq!(statuses(&answer), [200], "{answer}");
+        assert!(answer.contains("\r\nconnection: close\r\n"), "{unread:?}: {answer}");
+    }
+    // What has come whole is thrown away, and the connection goes on.
+    let mut stream = rig.connect().await;
+    for _ in 0..2 {
+        stream.write_all(b"POST /ignore-body HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nwhole").await.expect("sent");
+        let answer = read_until(&mut stream, "ignored").await;
+        assert!(statuses(&answer) == [200] && !answer.contains("connection: close"), "{answer}");
+    }
 }

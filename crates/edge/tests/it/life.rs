@@ -217,3 +217,23 @@ async fn a_body_that_panics_leaves_no_connection_behind() {
     }
     tokio::time::timeout(PATIENCE / 4, rig.edge.stop()).await.expect("nothing is waited for");
 }
+
+#[tokio::test]
+async fn who_is_turned_away_hears_it_although_a_request_was_sent() {
+    let rig = Rig::with(options(), EdgeConfig { max_connections_per_client: 1, ..config() });
+    let mut kept = rig.connect().await;
+    kept.write_all(b"GET /ignore-body HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("sent");
+    read_until(&mut kept, "ignored").await;
+    let mut clients = Vec::new();
+    for _ in 0..50 {
+        let mut stream = rig.connect().await;
+        stream.write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello").await.expect("sent");
+        clients.push(stream);
+    }
+    for mut stream in clients {
+        let mut answer = Vec::new();
+        let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("closed in time");
+        assert!(read.is_ok(), "{read:?}");
+        assert_eq!(statuses(&String::from_utf8_lossy(&answer)), [503]);
+    }
+}

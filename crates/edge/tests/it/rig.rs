@@ -177,6 +177,13 @@ impl Door for Mirror {
             "/never" => std::future::pending().await,
             "/ignore-body" => Response::new(ResponseBody::Full("ignored".into())),
             "/panic" => panic!("a door that panics"),
+            "/unsized" | "/broken-off" => {
+                let mut pieces = vec![Ok(http_body::Frame::data(Bytes::from_static(b"a piece")))];
+                if request.uri().path() == "/broken-off" {
+                    pieces.push(Err(BodyError::TooSlow));
+                }
+                Response::new(ResponseBody::Boxed(Box::pin(http_body_util::StreamBody::new(futures::stream::iter(pieces)))))
+            }
             "/panic-later" => {
                 let pieces = futures::stream::poll_fn(|_| panic!("a body that panics"));
                 Response::new(ResponseBody::Boxed(Box::pin(http_body_util::StreamBody::new(pieces))))

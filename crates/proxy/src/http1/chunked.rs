@@ -1,8 +1,10 @@
 //! A chunked answer (RFC 9112, 7.1), taken apart as its bytes come.
 
 use bytes::{Buf as _, Bytes};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_body::Frame;
+
+use crate::headers::is_hop_by_hop;
 
 /// 2^56 bytes are more than anybody sends, and far from overflowing.
 const MAX_SIZE_DIGITS: u8 = 14;
@@ -93,6 +95,9 @@ impl Chunked {
         if self.trailer.len() >= MAX_TRAILER {
             return Err("too large a trailer");
         }
+        if byte == b'\n' && self.trailer.last() != Some(&b'\r') {
+            return Err("an invalid trailer");
+        }
         self.trailer.push(byte);
         Ok(self.trailer == b"\r\n" || self.trailer.ends_with(b"\r\n\r\n"))
     }
@@ -111,9 +116,13 @@ fn trailers(section: &[u8]) -> Result<Option<HeaderMap>, &'static str> {
     let mut trailers = HeaderMap::with_capacity(lines.len());
     for line in lines {
         let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| BAD)?;
+        // What concerns one connection, or frames the body, has no meaning here, and HTTP/2 breaks an answer off over it.
+        if is_hop_by_hop(name.as_str()) || name == header::CONTENT_LENGTH || name == header::TRAILER {
+            continue;
+        }
         trailers.append(name, HeaderValue::from_bytes(line.value).map_err(|_| BAD)?);
     }
-    Ok(Some(trailers))
+    Ok(Some(trailers).filter(|trailers| !trailers.is_empty()))
 }
 
 #[cfg(test)]
@@ -162,6 +171,8 @@ mod tests {
             b"4;a\nb\r\nhalf\r\n",
             b"fffffffffffffff\r\n",
             b"0\r\nno colon\r\n\r\n",
+            b"0\r\nx-sum: 1\n",
+            b"0\r\n\n",
         ] {
             assert!(read(bad, bad.len()).is_err(), "{}", String::from_utf8_lossy(bad));
         }

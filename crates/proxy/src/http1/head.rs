@@ -80,6 +80,10 @@ pub(crate) fn parse(bytes: &Bytes, method: &Method, upgrade_asked: bool) -> Resu
         }
     }
     let bodiless = *method == Method::HEAD || switches || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if *method == Method::HEAD || bodiless && (chunked || length.is_some_and(|length| length > 0)) {
+        // A body that comes behind it all the same, however late, would be taken for the next answer.
+        keep_alive = false;
+    }
     let framing = match (chunked, length) {
         (true, Some(_)) => return Err("both Content-Length and Transfer-Encoding"),
         (true, None) if version == 0 => return Err("a Transfer-Encoding in HTTP/1.0"),
@@ -155,7 +159,9 @@ mod tests {
         assert_eq!(get("HTTP/1.1 200 OK\r\ntransfer-encoding: Chunked\r\n\r\n"), Ok((Framing::Chunked, true)));
         assert_eq!(get("HTTP/1.1 200 OK\r\n\r\n"), Ok((Framing::UntilClose, true)));
         assert_eq!(get("HTTP/1.1 204 No\r\n\r\n"), Ok((Framing::Sized(0), true)));
-        assert_eq!(get("HTTP/1.1 304 No\r\ncontent-length: 3\r\n\r\n"), Ok((Framing::Sized(0), true)));
+        assert_eq!(get("HTTP/1.1 304 No\r\netag: x\r\n\r\n"), Ok((Framing::Sized(0), true)));
+        assert_eq!(get("HTTP/1.1 304 No\r\ncontent-length: 3\r\n\r\n"), Ok((Framing::Sized(0), false)));
+        assert_eq!(get("HTTP/1.1 204 No\r\ntransfer-encoding: chunked\r\n\r\n"), Ok((Framing::Sized(0), false)));
         let head = parsed("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n", &Method::HEAD).map(|answer| answer.framing);
         assert_eq!(head, Ok(Framing::Sized(0)));
     }

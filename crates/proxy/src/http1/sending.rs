@@ -54,6 +54,8 @@ pub(crate) struct Sending<B = RequestBody> {
     announced: Option<HeaderValue>,
     touched: bool,
     moved: Instant,
+    /// Everything that the client has sent has been written.
+    waits_for_client: bool,
     state: State,
 }
 
@@ -87,6 +89,7 @@ impl<B: Body<Data = Bytes, Error = BodyError> + Unpin> Sending<B> {
             announced: head.headers.get(header::TRAILER).cloned(),
             touched: false,
             moved: Instant::now(),
+            waits_for_client: false,
             state: State::UnderWay,
         }
     }
@@ -103,6 +106,7 @@ impl<B: Body<Data = Bytes, Error = BodyError> + Unpin> Sending<B> {
             announced: None,
             touched: true,
             moved: Instant::now(),
+            waits_for_client: false,
             state: State::UnderWay,
         }
     }
@@ -123,7 +127,9 @@ impl<B: Body<Data = Bytes, Error = BodyError> + Unpin> Sending<B> {
 
     /// When to give up waiting for an answer.
     pub(crate) fn deadline(&self, timeout: Duration, idle_timeout: Duration) -> Instant {
-        self.moved + if self.is_complete() { timeout } else { idle_timeout.max(timeout) }
+        // What the client owes is not the upstream's fault: the edge bounds how long that may take.
+        let since = if self.waits_for_client { Instant::now() } else { self.moved };
+        since + if self.is_complete() { timeout } else { idle_timeout.max(timeout) }
     }
 
     /// Ready when everything has been written.
@@ -148,12 +154,14 @@ impl<B: Body<Data = Bytes, Error = BodyError> + Unpin> Sending<B> {
 
     fn poll_on<S: AsyncRead + AsyncWrite + Unpin>(&mut self, cx: &mut Context<'_>, stream: &mut S) -> Poll<Result<(), Stopped>> {
         loop {
+            self.waits_for_client = false;
             let waits_for_client = self.gather(cx).map_err(Stopped::Client)?;
             ready!(self.write(cx, stream)).map_err(|_| Stopped::Upstream)?;
             if self.body.is_none() {
                 return Pin::new(&mut *stream).poll_flush(cx).map_err(|_| Stopped::Upstream);
             }
             if waits_for_client {
+                self.waits_for_client = true;
                 // A TLS record may still be under way: it needs no waiting for.
                 return match Pin::new(&mut *stream).poll_flush(cx) {
                     Poll::Ready(Err(_)) => Poll::Ready(Err(Stopped::Upstream)),

@@ -91,10 +91,11 @@ fn what_comes_behind_an_answer_reaches_nobody_and_ends_the_connection() {
             let (seen, connections) = twice(method, whole.as_bytes()).await;
             assert!(!seen.contains("stolen") && !seen.contains("599"), "{method} {answer:?} gave {seen}");
             assert_eq!(connections, [0, 1], "{method} {answer:?}: its connection was used again");
-            // The same without anything behind it is good for more.
+            // The same without anything behind it is good for more, unless its head speaks of a body that may still be on its way.
             let (seen, connections) = twice(method, answer.as_bytes()).await;
             assert!(!seen.contains("599"), "{method} {answer:?} gave {seen}");
-            assert_eq!(connections, [0, 0], "{method} {answer:?}: its connection was not used again");
+            let last = usize::from(method == "HEAD" || answer.contains("204 ") || answer.contains("304 "));
+            assert_eq!(connections, [0, last], "{method} {answer:?}");
         }
     });
 }
@@ -188,5 +189,76 @@ fn an_http_1_0_answer_ends_with_its_connection() {
         let front = front(spec(&[app])).await;
         let seen = get(front.addr, "/").await;
         assert!(seen.starts_with("HTTP/1.1 200") && seen.contains("old but fine"), "{seen}");
+    });
+}
+
+#[test]
+fn what_comes_behind_an_answer_that_has_no_body_is_never_anybodys_answer() {
+    run(async {
+        for (request, head) in [
+            ("HEAD", "HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n"),
+            ("GET", "HTTP/1.1 304 Not Modified\r\ncontent-length: 50\r\n\r\n"),
+            ("GET", "HTTP/1.1 204 No Content\r\ntransfer-encoding: chunked\r\n\r\n"),
+        ] {
+            let app = upstream(move |mut stream, n| async move {
+                read_head(&mut stream).await;
+                if n == 0 {
+                    stream.write_all(head.as_bytes()).await.unwrap();
+                    // As if it had written a body with the next request's time.
+                    if read_head(&mut stream).await.is_some() {
+                        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nPOISON").await.unwrap();
+                    }
+                } else {
+                    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nreal").await.unwrap();
+                }
+            })
+            .await;
+            let front = front(spec(&[app])).await;
+            talk(front.addr, &format!("{request} / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")).await;
+            let seen = get(front.addr, "/").await;
+            assert!(seen.ends_with("real"), "{request} {head:?}: {seen}");
+        }
+    });
+}
+
+#[test]
+fn a_head_a_little_larger_than_allowed_is_refused() {
+    run(async {
+        for (size, fits) in [(127 * 1_024, true), (135_000, false)] {
+            let text = format!("HTTP/1.1 200 OK\r\nx: {}\r\ncontent-length: 2\r\n\r\nok", "x".repeat(size));
+            let (app, _) = answering(Box::leak(text.into_boxed_str()).as_bytes()).await;
+            let front = front(spec(&[app])).await;
+            let seen = get(front.addr, "/").await;
+            assert_eq!(seen.ends_with("ok"), fits, "{size}");
+        }
+    });
+}
+
+#[test]
+fn a_request_that_was_begun_on_is_not_sent_twice() {
+    run(async {
+        for (begun, reset) in [("HTTP/1.1 102 Processing\r\n\r\n", false), ("HTTP/1.1 102 Processing\r\n\r\n", true), ("HTTP/1.1 2", true)]
+        {
+            let asked = Rc::new(Cell::new(0));
+            let counted = Rc::clone(&asked);
+            let app = upstream(move |mut stream, _| {
+                let asked = Rc::clone(&counted);
+                async move {
+                    read_head(&mut stream).await;
+                    asked.set(asked.get() + 1);
+                    stream.write_all(begun.as_bytes()).await.unwrap();
+                    if reset {
+                        // Once the other side has read it.
+                        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                        stream.set_zero_linger().unwrap();
+                    }
+                }
+            })
+            .await;
+            let front = front(spec(&[app])).await;
+            let seen = talk(front.addr, "DELETE / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+            assert!(seen.ends_with("invalid"), "{begun:?} {reset} gave {seen}");
+            assert_eq!(asked.get(), 1, "{begun:?} {reset}");
+        }
     });
 }

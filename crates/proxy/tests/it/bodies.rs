@@ -214,3 +214,90 @@ fn a_large_body_passes_with_the_client_setting_the_pace() {
         }
     });
 }
+
+#[test]
+fn a_client_that_pauses_within_its_body_is_no_fault_of_the_server() {
+    run(async {
+        // Before any answer, and within one.
+        for (early, late) in
+            [("", "HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nyes ok"), ("HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nyes ", "ok")]
+        {
+            let app = upstream(move |mut stream, _| async move {
+                read_head(&mut stream).await;
+                stream.write_all(early.as_bytes()).await.unwrap();
+                let mut body = [0; 8];
+                if stream.read_exact(&mut body).await.is_ok() {
+                    stream.write_all(late.as_bytes()).await.unwrap();
+                }
+            })
+            .await;
+            let mut spec = spec(&[app]);
+            (spec.timeout, spec.idle_timeout) = (Duration::from_millis(50), Duration::from_millis(50));
+            let front = front(spec).await;
+            let mut clients = Vec::new();
+            for _ in 0..4 {
+                let mut client = connect(front.addr).await;
+                client.write_all(b"POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 8\r\n\r\nhalf").await.unwrap();
+                clients.push(client);
+            }
+            // Much longer than the upstream may be silent.
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            assert_eq!(front.pool.upstream().available(), 1, "the server is blamed, {early:?}");
+            for mut client in clients {
+                client.write_all(b"half").await.unwrap();
+                let seen = rest(&mut client).await;
+                assert!(seen.starts_with("HTTP/1.1 200") && seen.ends_with("yes ok"), "{early:?} gave {seen}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_server_that_takes_no_more_of_a_body_is_given_up() {
+    run(async {
+        let app = upstream(|mut stream, _| async move {
+            read_head(&mut stream).await;
+            std::future::pending::<()>().await;
+        })
+        .await;
+        let mut spec = spec(&[app]);
+        (spec.timeout, spec.idle_timeout) = (Duration::from_millis(50), Duration::from_millis(50));
+        let front = front(spec).await;
+        let mut client = connect(front.addr).await;
+        client.write_all(b"POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 100000000\r\n\r\n").await.unwrap();
+        let (mut read, mut write) = client.into_split();
+        tokio::task::spawn_local(async move { while write.write_all(&[b'x'; 1 << 16]).await.is_ok() {} });
+        let mut seen = [0; 12];
+        read.read_exact(&mut seen).await.unwrap();
+        assert_eq!(&seen, b"HTTP/1.1 599");
+    });
+}
+
+#[test]
+fn trailers_that_concern_a_connection_or_frame_a_body_stay_behind() {
+    run(async {
+        let (app, heads) = answering(
+            b"HTTP/1.1 200 OK\r\ntrailer: x-sum\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nConnection: close\r\nx-sum: 1\r\n\
+            Keep-Alive: timeout=5\r\nUpgrade: h2c\r\nContent-Length: 7\r\nTransfer-Encoding: chunked\r\n\r\n",
+        )
+        .await;
+        let front = front(spec(&[app])).await;
+        for _ in 0..2 {
+            let answer = talk(front.addr, "GET / HTTP/1.1\r\nhost: a\r\nconnection: close, te\r\nte: trailers\r\n\r\n").await;
+            assert!(answer.ends_with("\r\n0\r\nx-sum: 1\r\n\r\n"), "{answer}");
+        }
+        assert_eq!(heads.connections(), [0, 0]);
+    });
+}
+
+#[test]
+fn trailers_whose_lines_end_badly_are_noticed_at_once() {
+    run(async {
+        let (app, _) = answering(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nx-sum: 1\n\n").await;
+        let front = front(spec(&[app])).await;
+        // Otherwise this would take the minute for which an upstream may be silent.
+        let answer = get(front.addr, "/").await;
+        assert!(!answer.ends_with("0\r\n\r\n"), "{answer}");
+        until(|| front.pool.upstream().in_flight() == 0).await;
+    });
+}

@@ -46,6 +46,8 @@ fn a_client_cannot_claim_where_it_came_from_or_who_it_is() {
         let front = front(spec(&[app])).await;
         let request = "GET / HTTP/1.1\r\nhost: app.example\r\nconnection: close\r\nx-forwarded-for: 6.6.6.6\r\nx-forwarded-proto: https\r\n\
             x-forwarded-host: evil\r\nx-forwarded-port: 1\r\nforwarded: for=6.6.6.6\r\nx-real-ip: 6.6.6.6\r\nx-original-url: /admin\r\n\
+            client-ip: 6.6.6.6\r\ncf-connecting-ip: 6.6.6.6\r\nfastly-client-ip: 6.6.6.6\r\nx-envoy-external-address: 6.6.6.6\r\n\
+            x-proxyuser-ip: 6.6.6.6\r\nx-original-forwarded-for: 6.6.6.6\r\nx-forwarded: for=6.6.6.6\r\n\
             x-rewrite-url: /admin\r\nremote-user: root\r\nRemote_User: root\r\nREMOTE.USER: root\r\nx_forwarded_for: 6.6.6.6\r\n\r\n";
         talk(front.addr, request).await;
         let head = heads.last();
@@ -154,5 +156,19 @@ fn a_body_is_asked_for_with_100_continue_when_the_upstream_gets_it() {
         assert!(read_head(&mut client).await.unwrap().starts_with("HTTP/1.1 100 "));
         client.write_all(b"hello").await.unwrap();
         assert!(rest(&mut client).await.ends_with("hello"));
+    });
+}
+
+#[test]
+fn a_length_is_forwarded_without_leading_zeros() {
+    run(async {
+        let (app, heads) = answering(OK).await;
+        let front = front(spec(&[app])).await;
+        for (said, sent) in [("0000000000000005", "5"), ("5", "5")] {
+            talk(front.addr, &format!("POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: {said}\r\n\r\nabcde")).await;
+            assert!(heads.last().contains(&format!("\r\ncontent-length: {sent}\r\n")), "{}", heads.last());
+        }
+        talk(front.addr, "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 000\r\n\r\n").await;
+        assert!(heads.last().contains("\r\ncontent-length: 0\r\n"), "{}", heads.last());
     });
 }

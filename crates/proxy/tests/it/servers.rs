@@ -310,3 +310,29 @@ async fn until_slowly(condition: impl Fn() -> bool) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
+
+#[test]
+fn a_server_that_throws_fresh_connections_out_is_passed_over() {
+    run(async {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let thrower = listener.local_addr().unwrap();
+        // On a thread of its own: what it does falls before, between and after what we do.
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+                while let Ok((stream, _)) = listener.accept().await {
+                    drop(stream.set_zero_linger());
+                }
+            });
+        });
+        let (app, _) = answering(A).await;
+        for n in 0..300 {
+            // Anew each time: it would rest after the third.
+            let front = front(spec(&[thrower, app])).await;
+            let seen = get(front.addr, "/").await;
+            assert!(seen.ends_with('a'), "the {n}th time: {seen}");
+        }
+    });
+}
