@@ -1,7 +1,7 @@
 use std::{
     any::Any,
     fmt,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -17,6 +17,7 @@ use crate::{
     DatabaseConfig, DbError,
     config::Location,
     connect::{self, ANSWER},
+    listen::Doorbell,
     source::Source,
 };
 
@@ -32,6 +33,8 @@ pub struct Db {
     dialect: Dialect,
     read: Reader,
     write: Source,
+    /// How processes on one SQLite file call each other.
+    doorbell: Option<Arc<Doorbell>>,
 }
 
 /// Where statements that only read go, outside a transaction. Each answers within seconds or fails.
@@ -67,18 +70,18 @@ impl<T: Send + 'static> Last for Gathered<T> {
 impl Db {
     /// Opens the pools; fails when the database does not answer. Does not migrate.
     pub async fn open(config: &DatabaseConfig) -> Result<Self, DbError> {
-        let (dialect, read, write) = match Location::parse(&config.url)? {
+        let (dialect, read, write, doorbell) = match Location::parse(&config.url)? {
             Location::Sqlite(path) => {
                 connect::create_sqlite_file(&path)?;
                 let (readers, writer) = connect::sqlite_pools(&path, config.connections);
-                (Dialect::Sqlite, Source::sqlite(readers), Source::sqlite(writer))
+                (Dialect::Sqlite, Source::sqlite(readers), Source::sqlite(writer), Some(Arc::new(Doorbell::of(&path))))
             }
             Location::Postgres(options) => {
                 let pool = Source::postgres(*options, config.connections);
-                (Dialect::Postgres, pool.clone(), pool)
+                (Dialect::Postgres, pool.clone(), pool, None)
             }
         };
-        let db = Self { dialect, read: Reader(read), write };
+        let db = Self { dialect, read: Reader(read), write, doorbell };
         // Through the writer, which is who sets SQLite's journal mode.
         db.begin().await?;
         Ok(db)
@@ -132,6 +135,10 @@ impl Db {
 
     pub(crate) fn postgres_options(&self) -> Option<PgConnectOptions> {
         self.write.postgres_options().cloned()
+    }
+
+    pub(crate) fn doorbell(&self) -> Option<&Arc<Doorbell>> {
+        self.doorbell.as_ref()
     }
 
     /// Waits for open transactions and closes every connection; further use gives `Unavailable`.

@@ -10,7 +10,7 @@ use baluarte_backplane::{Backplane, Hint, Status};
 use baluarte_db::Db;
 use tokio::sync::Notify;
 
-/// Between processes: a topic of the backplane, or a channel of PostgreSQL where there is no Redis.
+/// Between processes: a topic of the backplane, or a channel of the database where there is no Redis.
 const TOPIC: &str = "jobs.bell";
 const CHANNEL: &str = "baluarte_jobs";
 /// Hints to others are sent at most so often: a burst is one hint.
@@ -132,7 +132,7 @@ impl Bell {
     /// Hears what other processes ring, for ever.
     pub(crate) async fn listen(&self, db: &Db, backplane: &Backplane) {
         if backplane.status() == Status::Local {
-            let Some(mut listener) = db.listen(CHANNEL) else { return };
+            let mut listener = db.listen(CHANNEL);
             loop {
                 match listener.next().await {
                     Some(text) => self.hear(&text),

@@ -7,7 +7,7 @@ use baluarte_db::{
 };
 use baluarte_kernel::Timestamp;
 
-use super::{count, get, job_id, these, time_if_any};
+use super::{IDS, count, get, job_id, these, time_if_any};
 use crate::job::JobId;
 
 /// What a worker gets to do.
@@ -174,8 +174,8 @@ pub(super) const REMEMBER_ERROR: &str = "INSERT INTO job_errors (job_id, attempt
 pub(crate) async fn finish(tx: &Tx, db: &Db, taker: Taker<'_>, ended: &[Ended]) -> Result<(), DbError> {
     let (worker, now) = (taker.worker, taker.now);
     let done: Vec<JobId> = ended.iter().filter(|it| it.ending == Ending::Done).map(|it| it.id).collect();
-    if !done.is_empty() {
-        let (these, ids) = these(db, 3, &done);
+    for piece in done.chunks(IDS) {
+        let (these, ids) = these(db, 3, piece);
         tx.execute_raw(sql(tx, &DONE.replace("THESE", &these), [now.micros().into(), worker.into(), ids])).await?;
     }
     for Ended { id, attempt, ending, schedule } in ended {
@@ -229,8 +229,8 @@ const GIVE_BACK: &str = "UPDATE jobs SET state = CASE WHEN cancel_requested THEN
 
 /// As if they had never been taken.
 pub(crate) async fn give_back(tx: &Tx, db: &Db, taker: Taker<'_>, jobs: &[JobId]) -> Result<(), DbError> {
-    if !jobs.is_empty() {
-        let (these, ids) = these(db, 3, jobs);
+    for piece in jobs.chunks(IDS) {
+        let (these, ids) = these(db, 3, piece);
         tx.execute_raw(sql(tx, &GIVE_BACK.replace("THESE", &these), [taker.worker.into(), taker.now.micros().into(), ids])).await?;
     }
     Ok(())

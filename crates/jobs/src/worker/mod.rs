@@ -5,6 +5,7 @@ mod due;
 mod held;
 mod lanes;
 mod pace;
+mod ties;
 
 use std::{
     collections::BTreeSet,
@@ -32,18 +33,15 @@ use crate::{
     meters::WorkMeters,
     registry::Registry,
     schedule::Agenda,
-    store::{
-        claim::{self, Claimed, Ended, Taker},
-        workers,
-    },
-    watch::BEATS,
+    store::claim::{self, Claimed, Ended, Taker},
 };
 
-/// Looks at the queue without being told: a hint may get lost. SQLite has no hints between processes, and a look costs nothing.
-const LOOK_SQLITE: Duration = Duration::from_millis(250);
-const LOOK_POSTGRES: Duration = Duration::from_secs(2);
+/// Looks at the queue without being told: a hint may get lost.
+const LOOK: Duration = Duration::from_secs(2);
 /// Between attempts to reach a database that is away.
 const AWAY: Duration = Duration::from_millis(500);
+/// Who calls without saying why may want something canceled; what runs is looked through for it at most so often.
+const CALLS: Duration = Duration::from_secs(1);
 /// What ended is written down so soon, even while more begins and ends.
 const GATHER: Duration = Duration::from_millis(2);
 /// What runs say about their progress is written at most so often.
@@ -86,6 +84,9 @@ struct Worker {
     look_at: Instant,
     beat_at: Instant,
     progress_at: Instant,
+    /// Somebody called, perhaps to cancel what runs here.
+    others_called: bool,
+    reconciled_at: Instant,
     /// When the database last answered.
     contact: Instant,
     /// Nobody knows what became of the last transaction.
@@ -118,6 +119,8 @@ impl Jobs {
             look_at: now,
             beat_at: now,
             progress_at: now,
+            others_called: false,
+            reconciled_at: now,
             contact: now,
             uncertain: false,
             away: false,
@@ -127,8 +130,7 @@ impl Jobs {
         };
         tokio::select! {
             () = worker.run() => {}
-            // Ends only where there is nothing to listen to.
-            () = async { self.inner.bell.listen(&self.inner.db, &self.inner.backplane).await; std::future::pending().await } => {}
+            () = self.inner.bell.listen(&self.inner.db, &self.inner.backplane) => {}
         }
     }
 
@@ -177,24 +179,6 @@ impl Worker {
         self.jobs.flush_hints().await;
     }
 
-    async fn leave(&mut self) -> Result<(), DbError> {
-        let Some(id) = self.id.clone() else { return Ok(()) };
-        let inner = &self.jobs.inner;
-        let taker = Taker { worker: &id, now: inner.clock.now() };
-        let tx = inner.db.begin().await?;
-        claim::finish(&tx, &inner.db, taker, &self.endings).await?;
-        tx.commit().await?;
-        // What the database believes that we hold, which may be more than we know.
-        let left = claim::held(&inner.db, &id).await?;
-        let tx = inner.db.begin().await?;
-        let left: Vec<JobId> = left.into_iter().map(|(job, _)| job).collect();
-        claim::give_back(&tx, &inner.db, taker, &left).await?;
-        workers::leave(&tx, &id).await?;
-        tx.commit().await?;
-        inner.bell.ring(Ring::All);
-        Ok(())
-    }
-
     /// Everything there is to do now. `take`: also takes jobs.
     async fn attend(&mut self, take: bool) -> Result<(), DbError> {
         self.drain();
@@ -204,6 +188,9 @@ impl Worker {
         }
         if now >= self.beat_at {
             self.beat(!take).await?;
+        }
+        if self.others_called && now >= self.reconciled_at + CALLS && !self.held.is_empty() {
+            self.reconcile().await?;
         }
         if std::mem::take(&mut self.uncertain) {
             self.uncertain = true;
@@ -348,6 +335,7 @@ impl Worker {
         let now = Instant::now();
         let until = if self.away { now + AWAY } else { self.beat_at.min(self.look_at).min(self.due_at(now)).min(self.turn_at()) };
         let until = if self.held.has_progress() { until.min(self.progress_at) } else { until };
+        let until = if self.others_called && !self.held.is_empty() { until.min(self.reconciled_at + CALLS) } else { until };
         let until = self.pace.returns_at(now, self.crew.waited()).map_or(until, |at| until.min(at));
         tokio::select! {
             biased;
@@ -370,12 +358,13 @@ impl Worker {
         for ring in rings {
             match ring {
                 Ring::Lane(lane) => self.lanes.mark(&lane),
+                // A look costs little, and finds out in which lanes there is something.
                 Ring::Later => self.look_at = Instant::now(),
-                Ring::Cancel => self.beat_at = Instant::now(),
                 Ring::All => {
-                    self.lanes.look_everywhere();
                     self.look_at = Instant::now();
+                    self.others_called = true;
                 }
+                Ring::Cancel => self.beat_at = Instant::now(),
             }
         }
     }
@@ -385,69 +374,7 @@ impl Worker {
         let outlook = claim::look(db, &self.lanes.names()).await?;
         self.lanes.set(&outlook.ready);
         self.next_due = outlook.next_at;
-        self.look_at = Instant::now() + db.per_dialect(LOOK_SQLITE, LOOK_POSTGRES);
-        Ok(())
-    }
-
-    async fn sign_on(&mut self) -> Result<(), DbError> {
-        let inner = &self.jobs.inner;
-        let id = format!("wrk_{:032x}", rand::random::<u128>());
-        let schedules = &self.runner.registry.schedules;
-        if !self.told_schedules {
-            Agenda::forget_others(&self.jobs, schedules).await?;
-            self.told_schedules = true;
-        }
-        self.agenda = Agenda::open(&self.jobs, schedules).await?;
-        // Last: nobody is to miss a worker that did not get to the end of this.
-        workers::register(&inner.db, &id, &self.shift.name, inner.config.concurrency, inner.clock.now()).await?;
-        self.id = Some(id);
-        self.contact = Instant::now();
-        self.beat_at = Instant::now() + inner.config.heartbeat.get() / BEATS;
-        self.lanes.look_everywhere();
-        Ok(())
-    }
-
-    /// A sign of life, and a look at what others want of what runs here.
-    async fn beat(&mut self, stopping: bool) -> Result<(), DbError> {
-        let Some(id) = self.id.clone() else { return Ok(()) };
-        let inner = &self.jobs.inner;
-        if !workers::beat(&inner.db, &id, self.crew.running(), stopping, inner.clock.now()).await? {
-            tracing::error!(target: "jobs", worker = self.shift.name, jobs = self.held.len(), "this worker was taken for dead; others do its jobs, it begins anew");
-            self.abandon();
-            self.id = None;
-            self.endings.clear();
-            self.returned.clear();
-            return self.sign_on().await;
-        }
-        self.beat_at = Instant::now() + inner.config.heartbeat.get() / BEATS;
-        self.reconcile().await
-    }
-
-    /// Nobody waits for what runs any more.
-    fn abandon(&mut self) {
-        self.crew.take_back();
-        self.pace.slow_down();
-        self.meters.running.add(-i64::try_from(self.held.len()).unwrap_or(0));
-        self.held.cancel_all();
-    }
-
-    /// Gives back what the database believes to run here and does not, and stops what somebody canceled.
-    async fn reconcile(&mut self) -> Result<(), DbError> {
-        let Some(id) = self.id.clone() else { return Ok(()) };
-        let inner = &self.jobs.inner;
-        let mut strays = Vec::new();
-        for (job, cancel) in claim::held(&inner.db, &id).await? {
-            let ended = self.endings.iter().any(|ended| ended.id == job);
-            if !ended && !self.held.cancel_if(job, cancel) {
-                strays.push(job);
-            }
-        }
-        if !strays.is_empty() {
-            let tx = inner.db.begin().await?;
-            claim::give_back(&tx, &inner.db, Taker { worker: &id, now: inner.clock.now() }, &strays).await?;
-            tx.commit().await?;
-            self.lanes.look_everywhere();
-        }
+        self.look_at = Instant::now() + LOOK;
         Ok(())
     }
 
@@ -463,30 +390,5 @@ impl Worker {
         tx.commit().await?;
         self.progress_at = Instant::now() + PROGRESS;
         Ok(())
-    }
-
-    /// One line each way.
-    fn tell_of_outage(&mut self, attended: &Result<(), DbError>) {
-        match attended {
-            Ok(()) => {
-                if std::mem::take(&mut self.away) {
-                    tracing::info!(target: "jobs", "the database answers: jobs are done again");
-                }
-            }
-            Err(err) => {
-                if !std::mem::replace(&mut self.away, true) {
-                    let cause = std::error::Error::source(err).map(ToString::to_string).unwrap_or_default();
-                    tracing::error!(target: "jobs", error = %err, cause, "the queue cannot be reached: jobs wait");
-                }
-                // By now others may believe that this worker is gone, and do its jobs.
-                if self.contact.elapsed() > self.jobs.inner.config.heartbeat.get() {
-                    self.return_waiting();
-                    let stopped = self.held.stop_all();
-                    if stopped > 0 {
-                        tracing::warn!(target: "jobs", jobs = stopped, "no contact for too long: what runs here is stopped");
-                    }
-                }
-            }
-        }
     }
 }

@@ -5,4 +5,5 @@
 mod http_job;
 mod operator;
 mod queue;
+mod turns;
 mod worker;
