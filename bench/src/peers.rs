@@ -127,6 +127,23 @@ impl Baluarte {
         Ok(server)
     }
 
+    /// With `worker`, on the SQLite file of the installation or another database.
+    pub(crate) fn work(&self, database: Option<&str>) -> Result<Server> {
+        let metrics = free_port()?;
+        let log = fs::File::create(self.folder.join("log"))?;
+        let mut command = self.command(Command::new(&self.bin));
+        command
+            .arg("worker")
+            .env("BALUARTE__SERVER__METRICS_LISTEN", format!("127.0.0.1:{metrics}"))
+            .stdin(Stdio::null())
+            .stderr(log.try_clone()?)
+            .stdout(log);
+        if let Some(url) = database {
+            command.env("BALUARTE__DATABASE__URL", url);
+        }
+        Server::start(&mut command, metrics).map_err(|err| err.context(fs::read_to_string(self.folder.join("log")).unwrap_or_default()))
+    }
+
     /// The public route, and the one with everything on, as two peers on processes of their own.
     pub(crate) fn peers(&self, cores: &Cores) -> Result<[Peer; 2]> {
         let server = self.start(|bin| cores.for_proxy(bin))?;

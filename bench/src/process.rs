@@ -62,6 +62,11 @@ impl Server {
         family(self.child.id()).into_iter().map(cpu_seconds).sum()
     }
 
+    /// The same, exactly, in milliseconds.
+    pub(crate) fn cpu_millis(&self) -> f64 {
+        cpu_millis(self.child.id())
+    }
+
     /// The most memory the processes ever held, added up, in MiB. Shared pages count once for each.
     pub(crate) fn peak_mib(&self) -> f64 {
         family(self.child.id()).into_iter().map(|pid| status_mib(pid, "VmHWM:")).sum()
@@ -74,20 +79,24 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Asked first, so that a master process ends its workers.
-        let asked = Command::new("kill").arg(self.child.id().to_string()).status();
-        let deadline = Instant::now() + Duration::from_secs(3);
-        while asked.is_ok() && Instant::now() < deadline {
-            if matches!(self.child.try_wait(), Ok(Some(_))) {
-                return;
-            }
-            sleep(Duration::from_millis(10));
-        }
-        for pid in family(self.child.id()) {
-            Command::new("kill").args(["-9", &pid.to_string()]).status().ok();
-        }
-        self.child.wait().ok();
+        end(&mut self.child);
     }
+}
+
+/// The process and its descendants. Asked first, so that a master process ends its workers.
+pub(crate) fn end(child: &mut Child) {
+    let asked = Command::new("kill").arg(child.id().to_string()).status();
+    let deadline = Instant::now() + Duration::from_secs(3);
+    while asked.is_ok() && Instant::now() < deadline {
+        if matches!(child.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        sleep(Duration::from_millis(10));
+    }
+    for pid in family(child.id()) {
+        Command::new("kill").args(["-9", &pid.to_string()]).status().ok();
+    }
+    child.wait().ok();
 }
 
 pub(crate) fn free_port() -> Result<u16> {
@@ -119,6 +128,23 @@ fn cpu_seconds(pid: u32) -> f64 {
     let ticks = |field: usize| fields.get(field).and_then(|value| value.parse::<f64>().ok()).unwrap_or_default();
     // utime and stime are the 14th and 15th fields; the third is the first after the name.
     (ticks(11) + ticks(12)) / TICKS_PER_SECOND
+}
+
+/// Time on a core of the process and its descendants, as far as their threads still live, in milliseconds.
+pub(crate) fn cpu_millis(pid: u32) -> f64 {
+    let threads = family(pid).into_iter().flat_map(|pid| fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten());
+    let nanos = threads
+        .filter_map(|thread| fs::read_to_string(thread.path().join("schedstat")).ok()?.split_whitespace().next()?.parse::<f64>().ok());
+    nanos.sum::<f64>() / 1e6
+}
+
+/// Busy time of all cores so far, in seconds: what any program did, and the kernel for it.
+pub(crate) fn machine_cpu_seconds() -> f64 {
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let fields = stat.lines().next().unwrap_or_default().split_whitespace().skip(1);
+    let ticks: Vec<f64> = fields.filter_map(|field| field.parse().ok()).collect();
+    // user, nice, system, idle, iowait, irq, softirq.
+    [0, 1, 2, 5, 6].into_iter().filter_map(|field| ticks.get(field)).sum::<f64>() / TICKS_PER_SECOND
 }
 
 fn status_mib(pid: u32, key: &str) -> f64 {

@@ -73,20 +73,24 @@ fn cargo_home_bin(name: &str) -> Option<PathBuf> {
 
 /// `target/real-apps`, with what `xtask/requirements.txt` pins.
 fn python_environment() -> Result<()> {
-    let folder = python_folder();
-    let wanted = std::fs::read_to_string(root().join(PYTHON_PACKAGES))?;
+    python_packages(&python_folder(), PYTHON_PACKAGES, "real apps to put Baluarte in front of")
+}
+
+/// A virtual environment with what a list of requirements pins.
+pub(crate) fn python_packages(folder: &Path, requirements: &str, what: &str) -> Result<()> {
+    let wanted = std::fs::read_to_string(root().join(requirements))?;
     // Written last, so that an interrupted installation is done again.
     let stamp = folder.join("installed.txt");
     if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(());
     }
-    eprintln!("\nmissing, so installed from PyPI into {}: real apps to put Baluarte in front of", folder.display());
+    eprintln!("\nmissing, so installed from PyPI into {}: {what}", folder.display());
     if run(&mut command("python3", &["-m", "venv", "--clear", &folder.to_string_lossy()])).is_err() {
         debian_packages(&[("python3-venv (ensurepip)", "python3-venv")])?;
         run(&mut command("python3", &["-m", "venv", "--clear", &folder.to_string_lossy()]))?;
     }
     let pip = folder.join("bin/pip");
-    run(&mut command(pip, &["install", "--quiet", "--disable-pip-version-check", "-r", PYTHON_PACKAGES]))?;
+    run(&mut command(pip, &["install", "--quiet", "--disable-pip-version-check", "-r", requirements]))?;
     std::fs::write(stamp, wanted)?;
     Ok(())
 }

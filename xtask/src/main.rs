@@ -18,7 +18,7 @@ cargo xtask <command>
   check   format, lints, documentation, dependency rules, generated files
   test    every test, with PostgreSQL, Redis, a browser and real apps; installs and starts what is missing
   ci      check, then test: exactly what continuous integration runs
-  bench   the gateway against nginx and HAProxy on this machine, as a table
+  bench   the gateway against nginx and HAProxy, the job queue against Celery, on this machine, as tables
   gen     writes the generated files anew: openapi.json, baluarte.example.toml, docs/errors.md, docs/commands.md
 ";
 

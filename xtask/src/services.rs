@@ -25,12 +25,19 @@ pub(crate) struct Services {
     _redis: Option<PrivateRedis>,
 }
 
+/// Whether a PostgreSQL of our own waits for the disk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durability {
+    Full,
+    None,
+}
+
 impl Services {
-    pub(crate) fn start() -> Result<Self> {
+    pub(crate) fn start(durability: Durability) -> Result<Self> {
         let (database_url, postgres) = match running_postgres() {
             Some(url) => (url, None),
             None => {
-                let server = PrivatePostgres::start()?;
+                let server = PrivatePostgres::start(durability)?;
                 (server.url(), Some(server))
             }
         };
@@ -86,7 +93,7 @@ struct PrivatePostgres {
 }
 
 impl PrivatePostgres {
-    fn start() -> Result<Self> {
+    fn start(durability: Durability) -> Result<Self> {
         debian_packages(&[("initdb", "postgresql"), ("psql", "postgresql-client")])?;
         let pg_ctl = find("pg_ctl").context("PostgreSQL's pg_ctl is not where Debian puts it")?;
         let initdb = find("initdb").context("PostgreSQL's initdb is not where Debian puts it")?;
@@ -99,9 +106,10 @@ impl PrivatePostgres {
         eprintln!("\nPostgreSQL is not running: starting one of our own on port {}", server.port);
         output(&mut as_postgres(&initdb, &["-D", &data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]))?;
         let options = format!(
-            "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories={} -c fsync=off -c max_connections=300",
+            "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories={} -c fsync={} -c max_connections=300",
             server.port,
-            server.folder.display()
+            server.folder.display(),
+            if durability == Durability::Full { "on" } else { "off" }
         );
         let log = server.folder.join("log");
         let log = log.to_string_lossy();

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use crate::{
     install,
     run::{cargo, command, root, run_keeping, target},
-    services::Services,
+    services::{Durability, Services},
 };
 
 const NEXTEST: &str = "0.9.143";
@@ -16,7 +16,7 @@ const NEXTEST: &str = "0.9.143";
 pub(crate) fn test(args: &[String]) -> Result<()> {
     install::for_tests()?;
     let nextest = install::cargo_tool("cargo-nextest", NEXTEST);
-    let services = Services::start()?;
+    let services = Services::start(Durability::None)?;
 
     let selection: Vec<&str> = if args.is_empty() { vec!["--workspace"] } else { args.iter().map(String::as_str).collect() };
     let mut steps = Vec::new();
