@@ -34,7 +34,7 @@ impl ClusterConfig {
         if self.redis_prefix.len() > MAX_PREFIX || !self.redis_prefix.bytes().all(plain) {
             findings.add(
                 "cluster.redis_prefix",
-                format!("expected at most {MAX_PREFIX} letters, digits or any of : _ - . /, found {:?}", self.redis_prefix),
+                format!("found {:?}, expected at most {MAX_PREFIX} letters, digits or any of : _ - . /", self.redis_prefix),
             );
         }
     }

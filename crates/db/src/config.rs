@@ -59,7 +59,7 @@ pub(crate) enum Location {
 /// Says what is allowed; never quotes the password.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BadLocation {
-    #[error("expected sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME, found {0}")]
+    #[error("found {0}, expected sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME")]
     Scheme(String),
     #[error("sqlite::memory: is refused: every connection would see an empty database of its own; name a file")]
     InMemory,

@@ -44,7 +44,7 @@ impl Access {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("expected \"public\", \"signed-in\", \"role:NAME\", \"plan:NAME\" or \"scope:NAME\", found {0:?}")]
+#[error("found {0:?}, expected \"public\", \"signed-in\", \"role:NAME\", \"plan:NAME\" or \"scope:NAME\"")]
 pub(crate) struct BadAccess(String);
 
 impl FromStr for Access {

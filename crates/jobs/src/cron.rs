@@ -38,7 +38,7 @@ pub(crate) fn check_cron(cron: &str) -> Result<(), BadTimetable> {
 
 /// Is there such a time zone?
 pub(crate) fn check_time_zone(name: &str) -> Result<TimeZone, BadTimetable> {
-    TimeZone::get(name).map_err(|_| BadTimetable(format!("expected a time zone such as \"UTC\" or \"America/Sao_Paulo\", found {name:?}")))
+    TimeZone::get(name).map_err(|_| BadTimetable(format!("found {name:?}, expected a time zone such as \"UTC\" or \"America/Sao_Paulo\"")))
 }
 
 impl Timetable {
@@ -49,7 +49,7 @@ impl Timetable {
     fn of(cron: &str, zone: TimeZone) -> Result<Self, BadTimetable> {
         let bad = |why: &dyn fmt::Display| {
             BadTimetable(format!(
-                "expected a timetable such as \"0 3 * * *\" (minute, hour, day, month, day of the week; with seconds in front if there are six), found {cron:?}: {why}"
+                "found {cron:?} ({why}), expected a timetable such as \"0 3 * * *\" (minute, hour, day, month, day of the week; with seconds in front if there are six)"
             ))
         };
         let cron = CronParser::builder().seconds(Seconds::Optional).build().parse(cron).map_err(|err| bad(&err))?;

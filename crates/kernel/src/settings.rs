@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Why a setting's text could not be read; says what is allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("expected {expected}, found {found:?}")]
+#[error("found {found:?}, expected {expected}")]
 pub struct BadSetting {
     pub expected: &'static str,
     pub found: String,
@@ -29,7 +29,7 @@ impl Period {
     }
 }
 
-const PERIOD: &str = "a span of time such as \"250ms\", \"30s\", \"15m\", \"24h\", \"30d\" or \"1y\"";
+const PERIOD: &str = "a span of time above zero such as \"250ms\", \"30s\", \"15m\", \"24h\", \"30d\" or \"1y\"";
 
 impl FromStr for Period {
     type Err = BadSetting;
@@ -132,7 +132,7 @@ impl Rate {
     }
 }
 
-const RATE: &str = "a rate such as \"5/s\", \"100/min\", \"30/h\", \"1000/day\" or \"10/15m\"";
+const RATE: &str = "a rate above zero such as \"5/s\", \"100/min\", \"30/h\", \"1000/day\" or \"10/15m\"";
 const SPANS: [(&str, u64); 5] = [("s", 1), ("min", 60), ("h", 3_600), ("day", 86_400), ("month", 30 * 86_400)];
 
 impl FromStr for Rate {

@@ -287,9 +287,9 @@ mod tests {
     #[test]
     fn a_wrong_rate_says_what_a_rate_is() {
         let err = toml::from_str::<LimitsConfig>("[shop]\nrate = \"often\"").expect_err("not a rate").to_string();
-        assert!(err.contains("expected a rate such as"), "{err}");
+        assert!(err.contains("expected a rate above zero such as"), "{err}");
         let err = toml::from_str::<LimitsConfig>("[shop]\nrate = [\"5/min\", \"often\"]").expect_err("not a rate").to_string();
-        assert!(err.contains("expected a rate such as"), "{err}");
+        assert!(err.contains("expected a rate above zero such as"), "{err}");
         let err = toml::from_str::<LimitsConfig>("[shop]\nrates = \"5/min\"").expect_err("unknown").to_string();
         assert!(err.contains("unknown field `rates`"), "{err}");
     }

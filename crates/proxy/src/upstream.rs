@@ -32,7 +32,7 @@ pub struct ServerAddress {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("expected http://HOST:PORT or https://HOST:PORT without a path, found {0:?}")]
+#[error("found {0:?}, expected http://HOST:PORT or https://HOST:PORT without a path")]
 pub struct BadAddress(String);
 
 impl FromStr for ServerAddress {

@@ -50,7 +50,7 @@ impl GatewayConfig {
 impl UpstreamConfig {
     fn validate(&self, key: &str, findings: &mut Findings) {
         if self.servers.is_empty() {
-            findings.add(format!("{key}.servers"), "expected at least one address such as \"http://127.0.0.1:9000\", found none");
+            findings.add(format!("{key}.servers"), "found none, expected at least one address such as \"http://127.0.0.1:9000\"");
         }
         for (n, server) in self.servers.iter().enumerate() {
             if let Err(err) = server.parse::<baluarte_proxy::ServerAddress>() {
@@ -58,23 +58,23 @@ impl UpstreamConfig {
             }
         }
         if !self.host.is_empty() && (HeaderValue::from_str(&self.host).is_err() || self.host.parse::<http::uri::Authority>().is_err()) {
-            findings.add(format!("{key}.host"), format!("expected a host name such as \"app.example.com\", found {:?}", self.host));
+            findings.add(format!("{key}.host"), format!("found {:?}, expected a host name such as \"app.example.com\"", self.host));
         }
         if let Some(health) = &self.health
             && (!health.path.starts_with('/') || health.path.parse::<PathAndQuery>().is_err())
         {
-            findings.add(format!("{key}.health.path"), format!("expected a path such as \"/healthz\", found {:?}", health.path));
+            findings.add(format!("{key}.health.path"), format!("found {:?}, expected a path such as \"/healthz\"", health.path));
         }
         if self.max_connections == 0 {
-            findings.add(format!("{key}.max_connections"), "expected at least 1, found 0");
+            findings.add(format!("{key}.max_connections"), "found 0, expected at least 1");
         }
         if self.retries > 2 {
-            findings.add(format!("{key}.retries"), format!("expected 0, 1 or 2, found {}", self.retries));
+            findings.add(format!("{key}.retries"), format!("found {}, expected 0, 1 or 2", self.retries));
         }
         if !self.ca.is_empty()
             && let Err(err) = std::fs::read(&self.ca).and_then(|pem| baluarte_proxy::TlsClient::with_authorities(&pem))
         {
-            findings.add(format!("{key}.ca"), format!("expected a PEM file with certificates, found {:?}: {err}", self.ca));
+            findings.add(format!("{key}.ca"), format!("found {:?} ({err}), expected a PEM file with certificates", self.ca));
         }
     }
 }
@@ -107,7 +107,7 @@ impl RouteConfig {
         }
         for method in &self.methods {
             if !is_method(method) {
-                add("methods", format!("expected methods such as \"GET\" or \"POST\", found {method:?}"));
+                add("methods", format!("found {method:?}, expected methods such as \"GET\" or \"POST\""));
             }
         }
     }
@@ -122,8 +122,8 @@ impl RouteConfig {
         let named: Vec<&str> = targets.iter().filter(|(_, set)| *set).map(|(name, _)| *name).collect();
         match named[..] {
             [_] => {}
-            [] => add("upstream", "expected one of upstream, directory, redirect or respond, found none".to_owned()),
-            _ => add(named[1], format!("expected one of upstream, directory, redirect or respond, found {}", named.join(" and "))),
+            [] => add("upstream", "found none, expected one of upstream, directory, redirect or respond".to_owned()),
+            _ => add(named[1], format!("found {}, expected one of upstream, directory, redirect or respond", named.join(" and "))),
         }
         if !self.upstream.is_empty() && !gateway.upstreams.contains_key(&self.upstream) {
             add(
@@ -132,7 +132,7 @@ impl RouteConfig {
             );
         }
         if !self.directory.is_empty() && !is_directory(Path::new(&self.directory)) {
-            add("directory", format!("expected an existing directory, found {:?}", self.directory));
+            add("directory", format!("found {:?}, expected an existing directory", self.directory));
         }
         if !self.redirect.is_empty()
             && let Err(problem) = Redirect::parse(&self.redirect, self.redirect_status, 0)
@@ -141,16 +141,16 @@ impl RouteConfig {
         }
         if let Some(respond) = &self.respond {
             if !(200..=599).contains(&respond.status) || StatusCode::from_u16(respond.status).is_err() {
-                add("respond.status", format!("expected a status from 200 to 599, found {}", respond.status));
+                add("respond.status", format!("found {}, expected a status from 200 to 599", respond.status));
             }
             if HeaderValue::from_str(&respond.content_type).is_err() {
-                add("respond.content_type", format!("expected a content type such as \"text/plain\", found {:?}", respond.content_type));
+                add("respond.content_type", format!("found {:?}, expected a content type such as \"text/plain\"", respond.content_type));
             }
         }
         if !self.rewrite.is_empty()
             && (!self.rewrite.starts_with('/') || self.rewrite.contains('?') || self.rewrite.parse::<PathAndQuery>().is_err())
         {
-            add("rewrite", format!("expected a path such as \"/api/v2\", found {:?}", self.rewrite));
+            add("rewrite", format!("found {:?}, expected a path such as \"/api/v2\"", self.rewrite));
         }
         for (name, set, only) in [
             ("rewrite", !self.rewrite.is_empty(), "upstream"),
@@ -169,7 +169,7 @@ impl RouteConfig {
             add("cache", err.to_string());
         }
         if !self.fallback.is_empty() && snapshot::file_segments(&self.fallback).is_none() {
-            add("fallback", format!("expected the name of a file in the directory such as \"index.html\", found {:?}", self.fallback));
+            add("fallback", format!("found {:?}, expected the name of a file in the directory such as \"index.html\"", self.fallback));
         }
     }
 
@@ -179,7 +179,7 @@ impl RouteConfig {
             "" => None,
             "http" => Some("http"),
             "https" => Some("https"),
-            other => return Err(("scheme", format!("expected \"http\", \"https\" or nothing, found {other:?}"))),
+            other => return Err(("scheme", format!("found {other:?}, expected \"http\", \"https\" or nothing"))),
         };
         Ok(Place { scheme, host: host_pattern(&self.host)?, path: path(&self.path)? })
     }
@@ -209,7 +209,7 @@ fn host_pattern(text: &str) -> Result<HostPattern, (&'static str, String)> {
     if !is_ip && !is_name {
         return Err((
             "host",
-            format!("expected a host name without port such as \"shop.example.com\" or \"*.example.com\", found {text:?}"),
+            format!("found {text:?}, expected a host name without port such as \"shop.example.com\" or \"*.example.com\""),
         ));
     }
     Ok(if beneath { HostPattern::Beneath(format!(".{name}")) } else { HostPattern::Exact(host) })
@@ -221,7 +221,7 @@ fn path(text: &str) -> Result<String, (&'static str, String)> {
     if !plain || text.contains(['?', '#', '*', '{', '}']) {
         return Err((
             "path",
-            format!("expected the beginning of a path such as \"/shop\", without pattern, query, escape or “..”, found {text:?}"),
+            format!("found {text:?}, expected the beginning of a path such as \"/shop\", without pattern, query, escape or “..”"),
         ));
     }
     Ok(text.trim_end_matches('/').to_owned())

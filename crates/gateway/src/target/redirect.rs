@@ -30,14 +30,14 @@ impl Redirect {
     pub(crate) fn parse(template: &str, status: u16, segments: usize) -> Result<Self, String> {
         let status = match status {
             301 | 302 | 303 | 307 | 308 => StatusCode::from_u16(status).map_err(|err| err.to_string())?,
-            other => return Err(format!("expected the status 301, 302, 303, 307 or 308, found {other}")),
+            other => return Err(format!("found {other}, expected the status 301, 302, 303, 307 or 308")),
         };
         if !template.starts_with('/')
             && !template.starts_with("http://")
             && !template.starts_with("https://")
             && !template.starts_with("{scheme}://")
         {
-            return Err(format!("expected a path or an http(s) address to send clients to, found {template:?}"));
+            return Err(format!("found {template:?}, expected a path or an http(s) address to send clients to"));
         }
         let mut parts = Vec::new();
         let mut rest = template;
@@ -50,13 +50,13 @@ impl Redirect {
                 "path" => Part::Path,
                 "rest" => Part::Rest,
                 "query" => Part::Query,
-                other => return Err(format!("expected {{scheme}}, {{host}}, {{path}}, {{rest}} or {{query}}, found {{{other}}}")),
+                other => return Err(format!("found {{{other}}}, expected {{scheme}}, {{host}}, {{path}}, {{rest}} or {{query}}")),
             });
             rest = &rest[close + 1..];
         }
         parts.push(Part::Text(rest.to_owned()));
         if HeaderValue::from_str(template).is_err() || !template.is_ascii() || template.contains(' ') {
-            return Err(format!("expected an address in ASCII without spaces, found {template:?}"));
+            return Err(format!("found {template:?}, expected an address in ASCII without spaces"));
         }
         Ok(Self { parts, status, segments })
     }

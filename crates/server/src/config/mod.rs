@@ -1,11 +1,13 @@
 //! The configuration: flags over environment over `.env` over the TOML file over defaults; all findings at once.
 
 mod billing;
+mod compact;
 mod env;
 mod example;
 mod file;
 mod production;
 mod reserved;
+mod rules;
 mod schema;
 mod server;
 mod show;
@@ -22,11 +24,11 @@ use baluarte_audit::AuditConfig;
 use baluarte_backplane::ClusterConfig;
 use baluarte_db::DatabaseConfig;
 use baluarte_edge::EdgeConfig;
-use baluarte_gateway::{GatewayConfig, KnownNames};
+use baluarte_gateway::GatewayConfig;
 use baluarte_identity::IdentityConfig;
 use baluarte_jobs::JobsConfig;
 use baluarte_kernel::Findings;
-use baluarte_limits::{BUILT_IN_LIMITS, LimitsConfig};
+use baluarte_limits::LimitsConfig;
 use baluarte_notify::NotifyConfig;
 use baluarte_telemetry::TelemetryConfig;
 use baluarte_web::WebConfig;
@@ -39,6 +41,7 @@ pub use example::example;
 pub use schema::Schema;
 pub use server::{SecretsConfig, ServerConfig};
 pub use show::{Effective, effective};
+use compact::Compact;
 pub use tree::{Origin, Tree};
 pub use values::{ListenAddr, Network, PublicUrl};
 
@@ -150,7 +153,7 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, Invalid> {
         report: env::Report::default(),
         secret_files: Vec::new(),
         variables: inputs.environment.clone(),
-        incomplete: false,
+        unread: Vec::new(),
     };
     layers.read_file(inputs);
     layers.read_dotenv(&schema, inputs);
@@ -171,13 +174,15 @@ struct Layers {
     secret_files: Vec<PathBuf>,
     /// What `env:NAME` may name; the process's own come first.
     variables: Vec<(String, String)>,
-    /// A section could not be read.
-    incomplete: bool,
+    /// Sections that could not be read.
+    unread: Vec<String>,
 }
 
 impl Layers {
-    fn trouble(&mut self, path: &FilePath, line: usize, problem: String) {
-        let origin = Origin::File { path: path.to_owned(), line };
+    /// `line`: none where the whole file is meant.
+    fn trouble(&mut self, path: &FilePath, line: Option<usize>, problem: String) {
+        let path = path.to_owned();
+        let origin = line.map_or(Origin::WholeFile { path: path.clone() }, |line| Origin::File { path, line });
         self.troubles.push(Trouble { origin: Some(origin), key: "the file".to_owned(), problem });
     }
 
@@ -185,11 +190,11 @@ impl Layers {
         match std::fs::read_to_string(&inputs.file) {
             Ok(text) => {
                 if let Err((line, problem)) = file::read(&mut self.tree, &inputs.file, &text) {
-                    self.trouble(&inputs.file, line, format!("not valid TOML: {problem}"));
+                    self.trouble(&inputs.file, Some(line), format!("not valid TOML: {problem}"));
                 }
             }
             Err(err) if err.kind() == std::io::ErrorKind::NotFound && !inputs.file_required => {}
-            Err(err) => self.trouble(&inputs.file, 1, format!("cannot be read: {err}")),
+            Err(err) => self.trouble(&inputs.file, None, format!("cannot be read: {err}")),
         }
     }
 
@@ -197,7 +202,7 @@ impl Layers {
         let text = match std::fs::read_to_string(&inputs.dotenv) {
             Ok(text) => text,
             Err(err) if err.kind() == std::io::ErrorKind::NotFound && !inputs.dotenv_required => return,
-            Err(err) => return self.trouble(&inputs.dotenv, 1, format!("cannot be read: {err}")),
+            Err(err) => return self.trouble(&inputs.dotenv, None, format!("cannot be read: {err}")),
         };
         self.secret_files.push(inputs.dotenv.clone());
         match env::parse_dotenv(&text) {
@@ -210,7 +215,7 @@ impl Layers {
                 let layer = env::Layer { variables, origin: |name| Origin::DotEnv { name: name.to_owned() } };
                 env::read(&mut self.tree, schema, &layer, &mut self.report);
             }
-            Err((line, problem)) => self.trouble(&inputs.dotenv, line, problem),
+            Err((line, problem)) => self.trouble(&inputs.dotenv, Some(line), problem),
         }
     }
 
@@ -239,7 +244,7 @@ impl Layers {
             // Out with it, so that the sections can be read and checked as far as they are right.
             self.tree.remove(&mismatch.at);
         }
-        let (config, complete) = self.sections();
+        let config = self.sections();
         let mut notices: Vec<String> = Vec::new();
         for found in reserved {
             if config.environment == Environment::Production {
@@ -249,20 +254,7 @@ impl Layers {
                 notices.push(found.notice());
             }
         }
-        // A rule over several keys would complain about what is only missing because it could not be read.
-        if complete {
-            let mut findings = Findings::default();
-            config.validate(&mut findings);
-            if config.environment == Environment::Production {
-                self.secret_files.extend(std::mem::take(&mut self.report.value_files));
-                self.add_config_file_if_it_holds_secrets(schema);
-                production::refuse(&config, &self.secret_files, &mut findings);
-            }
-            for finding in findings.into_vec() {
-                let origin = self.tree.origin(&finding.key).cloned();
-                self.troubles.push(Trouble { origin, key: finding.key, problem: finding.problem });
-            }
-        }
+        self.check_rules(&config, schema);
         if !self.troubles.is_empty() {
             return Err(Invalid(self.troubles));
         }
@@ -270,8 +262,32 @@ impl Layers {
         Ok(Loaded { config, tree: self.tree, notices })
     }
 
+    fn check_rules(&mut self, config: &Config, schema: &Schema) {
+        let mut findings = Findings::default();
+        if config.environment == Environment::Production {
+            self.secret_files.extend(std::mem::take(&mut self.report.value_files));
+            self.add_config_file_if_it_holds_secrets(schema);
+        }
+        let rules = rules::Rules { config, tree: &self.tree, unread: &self.unread };
+        rules.check(&mut findings);
+        if config.environment == Environment::Production {
+            rules.refuse_in_production(&self.secret_files, &mut findings);
+        }
+        let read = Compact::of(self.tree.root(), &tree::Path::default());
+        let known: Vec<String> = self.troubles.iter().map(|trouble| trouble.key.clone()).collect();
+        for finding in findings.into_vec() {
+            let key = read.place(&finding.key);
+            // A list is only short, and a value only missing, because something was taken out of it.
+            if known.iter().any(|known| known.strip_prefix(&key).is_some_and(|rest| rest.is_empty() || rest.starts_with('['))) {
+                continue;
+            }
+            let origin = self.tree.origin(&key).cloned();
+            self.troubles.push(Trouble { origin, key, problem: finding.problem });
+        }
+    }
+
     /// Reads every section on its own, so that one that cannot be read does not hide the others.
-    fn sections(&mut self) -> (Config, bool) {
+    fn sections(&mut self) -> Config {
         let mut config = Config {
             environment: self.section("environment"),
             server: self.section("server"),
@@ -295,7 +311,7 @@ impl Layers {
         }
         let outbox = config.keeps_messages_to_itself();
         config.notify.dev_outbox.get_or_insert(outbox);
-        (config, !self.incomplete)
+        config
     }
 
     /// An address without user and password gives nobody anything.
@@ -309,20 +325,27 @@ impl Layers {
         self.tree.root().get(section).is_some_and(|section| section.get(key).is_some())
     }
 
+    /// Entries of lists that cannot be read are left out, one after the other, so that they do not hide the rest of the section.
     fn section<T: DeserializeOwned + Default>(&mut self, name: &str) -> T {
-        let Some(value) = self.tree.root().get(name) else { return T::default() };
-        match serde_path_to_error::deserialize(value.clone()) {
-            Ok(section) => section,
-            Err(err) => {
-                let inner = err.path().to_string();
-                let key = if inner == "." { name.to_owned() } else { format!("{name}.{inner}") };
-                // What was taken out, or was missing, has been reported already.
-                if !self.troubles.iter().any(|known| known.key.starts_with(&key)) {
-                    let origin = self.tree.origin(&key).cloned();
-                    self.troubles.push(Trouble { origin, key, problem: err.into_inner().to_string() });
-                }
-                self.incomplete = true;
-                T::default()
+        let at = tree::Path::keys([name]);
+        loop {
+            let Some(value) = self.tree.root().get(name) else { return T::default() };
+            let compact = Compact::of(value, &at);
+            let err = match serde_path_to_error::deserialize(compact.value.clone()) {
+                Ok(section) => return section,
+                Err(err) => err,
+            };
+            let inner = err.path().to_string();
+            let key = compact.place(&if inner == "." { name.to_owned() } else { format!("{name}.{inner}") });
+            // What was taken out, or was missing, has been reported already.
+            if !self.troubles.iter().any(|known| known.key.starts_with(&key)) {
+                let origin = self.tree.origin(&key).cloned();
+                self.troubles.push(Trouble { origin, key, problem: err.inner().to_string() });
+            }
+            let entry = compact.path(&at, err.path()).entry();
+            if !entry.is_some_and(|entry| self.tree.remove(&entry)) {
+                self.unread.push(name.to_owned());
+                return T::default();
             }
         }
     }
@@ -338,36 +361,6 @@ impl Layers {
 }
 
 impl Config {
-    /// The rules that a schema cannot express.
-    pub fn validate(&self, findings: &mut Findings) {
-        let plans: Vec<&str> = self.billing.plans.keys().map(String::as_str).collect();
-        let limits: Vec<&str> = BUILT_IN_LIMITS.into_iter().chain(self.limits.keys().map(String::as_str)).collect();
-        self.server.validate(findings);
-        self.database.validate(findings);
-        self.cluster.validate(findings);
-        self.edge.validate(findings);
-        self.identity.validate(findings);
-        let upstreams: Vec<&str> = self.gateway.upstreams.keys().map(String::as_str).collect();
-        self.jobs.validate(&upstreams, findings);
-        self.webhooks.validate(findings);
-        self.audit.validate(findings);
-        self.notify.validate(findings);
-        self.telemetry.validate(findings);
-        self.web.validate(findings);
-        baluarte_limits::validate(&self.limits, findings);
-        for (n, route) in self.gateway.routes.iter().enumerate() {
-            baluarte_limits::validate_together(&self.limits, &route.limits, &format!("gateway.routes[{n}].limits"), findings);
-        }
-        self.gateway.validate(&KnownNames { limits: &limits, plans: &plans }, findings);
-        self.billing.validate(findings);
-        if !self.cluster.redis_url.is_empty() && self.database.is_sqlite() {
-            findings.add(
-                "cluster.redis_url",
-                "Redis joins several replicas, and an SQLite file belongs to one: set database.url to PostgreSQL, or leave redis_url empty",
-            );
-        }
-    }
-
     /// On a developer's own machine, without a mail provider, messages are read in the outbox unless somebody says otherwise.
     /// Whatever others could reach has to ask for that: the messages hold links that give access.
     fn keeps_messages_to_itself(&self) -> bool {

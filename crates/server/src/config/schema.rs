@@ -129,7 +129,10 @@ impl Schema {
                 return;
             }
             // The branch that is meant is the one of the right type with the fewest complaints.
-            let fits = type_matches(self.resolve(branch), value);
+            let fits = match choices(self.resolve(branch)) {
+                Some(allowed) => allowed.iter().any(|choice| kind(choice) == kind(value)),
+                None => type_matches(self.resolve(branch), value),
+            };
             if fits && best.as_ref().is_none_or(|held| tried.len() < held.len()) {
                 best = Some(tried);
             }

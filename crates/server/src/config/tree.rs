@@ -12,6 +12,10 @@ pub enum Origin {
         path: PathBuf,
         line: usize,
     },
+    /// A file as a whole: one that is not there has no lines.
+    WholeFile {
+        path: PathBuf,
+    },
     DotEnv {
         name: String,
     },
@@ -33,6 +37,7 @@ impl fmt::Display for Origin {
         match self {
             Self::Default => f.write_str("default"),
             Self::File { path, line } => write!(f, "{}, line {line}", path.display()),
+            Self::WholeFile { path } => write!(f, "{}", path.display()),
             Self::DotEnv { name } => write!(f, ".env, {name}"),
             Self::Env { name } => write!(f, "environment, {name}"),
             Self::ValueFile { name, path } => write!(f, "{} (from {name})", path.display()),
@@ -86,6 +91,12 @@ impl Path {
             Step::Key(key) => node.get(key),
             Step::Index(index) => node.get(index),
         })
+    }
+
+    /// Of a path into a list: the list's entry.
+    pub(super) fn entry(&self) -> Option<Self> {
+        let last = self.0.iter().rposition(|step| matches!(step, Step::Index(_)))?;
+        Some(Self(self.0[..=last].to_vec()))
     }
 
     fn is_within(&self, other: &Self) -> bool {
@@ -187,7 +198,7 @@ impl Tree {
         }
         match (last, node) {
             (Step::Key(key), Value::Object(map)) => map.remove(key).is_some(),
-            // The list keeps its length, so that the indexes in later findings stay true.
+            // The list keeps its length, so that the indexes in later findings stay true; `Compact` leaves the hole out.
             (Step::Index(index), Value::Array(items)) if *index < items.len() => !std::mem::take(&mut items[*index]).is_null(),
             _ => false,
         }

@@ -25,12 +25,67 @@ retry_base = "5s"
         .says("the configuration has 8 problems")
         .says("baluarte.toml, line 2: enviroment: unknown key; did you mean \"environment\"?")
         .says("baluarte.toml, line 4: server.lisetn: unknown key; did you mean \"listen\"?")
-        .says("line 5: server.request_timeout: found \"soon\", expected a span of time such as")
+        .says("line 5: server.request_timeout: found \"soon\", expected a span of time above zero such as")
         .says("line 6: server.body_limit: found 5, expected a number of bytes such as")
         .says("line 7: server.trusted_proxies[1]: found \"everybody\", expected a network")
         .says("line 9: gateway.upstreams.shop.servers: found \"http://127.0.0.1:9000\", expected a list")
-        .says("line 11: limits.api.rate: found \"100/fortnight\", expected a rate such as")
+        .says("line 11: limits.api.rate: found \"100/fortnight\", expected a rate above zero such as")
         .says("line 12: jbos: unknown key; did you mean \"jobs\"?");
+}
+
+#[test]
+fn a_wrong_entry_of_a_list_hides_nothing_else() {
+    let database = "[database]\nurl = \"mysql://x\"\n";
+    for (section, found) in [
+        ("[server]\ntrusted_proxies = [\"banana\"]\n", "server.trusted_proxies[0]: found \"banana\""),
+        ("[[gateway.routes]]\npath = \"/\"\nredirect = \"/x\"\nmethods = [5]\n", "gateway.routes[0].methods[0]: found 5"),
+        ("[[gateway.routes]]\npath = \"/\"\nredirect = \"/x\"\nlimits = [true]\n", "gateway.routes[0].limits[0]: found true"),
+        ("[gateway]\nroutes = [5]\n", "gateway.routes[0]: found 5"),
+        ("[gateway.upstreams.shop]\nservers = [5]\n", "gateway.upstreams.shop.servers[0]: found 5"),
+        ("[gateway.upstreams.shop]\nservers = 5\n", "gateway.upstreams.shop.servers: found 5"),
+        ("[limits.mine]\nrate = [\"5/min\", \"soon\"]\n", "limits.mine.rate[1]: found \"soon\", expected a rate above zero"),
+        ("[limits.general]\nkey = [\"ipp\"]\n", "limits.general.key[0]: found \"ipp\", allowed: \"ip\""),
+    ] {
+        Scratch::new()
+            .file("baluarte.toml", &format!("{database}{section}"))
+            .run(&["check"])
+            .expect(2)
+            .says("the configuration has 2 problems")
+            .says("database.url: found mysql:…, expected sqlite:PATH")
+            .says(found);
+    }
+}
+
+#[test]
+fn what_stands_after_a_wrong_entry_is_told_with_its_own_number() {
+    let config = r#"
+[[gateway.routes]]
+path = 5
+redirect = "/x"
+[[gateway.routes]]
+path = "/two"
+redirect = "/x"
+limits = ["mine", "nobodys"]
+[limits.mine]
+rate = "never"
+[limits.twice]
+rate = "5/min"
+key = ["ip", "ip"]
+"#;
+    let ran = Scratch::new().file("baluarte.toml", config).run(&["check"]).expect(2).says("the configuration has 4 problems");
+    ran.says("line 3: gateway.routes[0].path: found 5, expected text")
+        .says("line 10: limits.mine.rate: found \"never\"")
+        .says("line 8: gateway.routes[1].limits: ")
+        .says("line 13: limits.twice.key: expected one of")
+        .never_says("general, login, mfa, mine, twice, user, general");
+}
+
+#[test]
+fn a_name_is_offered_once_and_zero_is_said_to_be_the_trouble() {
+    let config = "[server]\nshutdown_grace = \"0s\"\n[limits.general]\nrate = \"5/min\"\n[[gateway.routes]]\npath = \"/\"\nredirect = \"/x\"\nlimits = [\"other\"]\n";
+    let said = Scratch::new().file("baluarte.toml", config).run(&["check"]).expect(2);
+    assert_eq!(said.stderr.matches("general").count(), 1, "{}", said.stderr);
+    said.says("server.shutdown_grace: found \"0s\", expected a span of time above zero");
 }
 
 #[test]
@@ -55,7 +110,11 @@ fn a_file_that_is_not_toml_is_refused_with_its_line() {
 #[test]
 fn a_file_named_on_the_command_line_must_exist_and_the_default_one_need_not() {
     Scratch::new().run(&["check"]).expect(0);
-    Scratch::new().run(&["check", "--config", "elsewhere.toml"]).expect(2).says("elsewhere.toml");
+    Scratch::new()
+        .run(&["check", "--config", "elsewhere.toml"])
+        .expect(2)
+        .says("elsewhere.toml: the file: cannot be read")
+        .never_says("line");
 }
 
 #[test]
@@ -247,12 +306,13 @@ endpoint = "app"
 path = "/hooks/x"
 "#;
     let expected = [
-        "line 5: jobs.schedules.nightly.cron: expected a timetable such as \"0 3 * * *\" (minute, hour, day, month, day of the week; with seconds in front if there are six), found \"0 25 * * *\"",
-        "line 6: jobs.schedules.nightly.time_zone: expected a time zone such as \"UTC\" or \"America/Sao_Paulo\", found \"America/San_Paulo\"",
+        "line 5: jobs.schedules.nightly.cron: found \"0 25 * * *\" (",
+        "line 6: jobs.schedules.nightly.time_zone: found \"America/San_Paulo\", expected a time zone such as \"UTC\" or \"America/Sao_Paulo\"",
     ];
     let said = Scratch::new().file("baluarte.toml", &config.replace("missed = \"never\"\n", "")).run(&["check"]).expect(2);
     let said = expected.into_iter().fold(said, |said, line| said.says(line));
-    said.says("line 10: jobs.schedules.leap.cron: expected a timetable").says("it never comes").never_says("jobs.schedules.fine");
+    said.says("line 10: jobs.schedules.leap.cron: found \"0 0 30 2 *\" (it never comes), expected a timetable")
+        .never_says("jobs.schedules.fine");
     Scratch::new()
         .file("baluarte.toml", config)
         .run(&["check"])
