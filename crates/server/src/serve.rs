@@ -180,10 +180,7 @@ async fn start_up(
     tasks.spawn(async move { audit.run(stopping.cancelled()).await });
     tasks.spawn(kit.jobs.clone().watch(telemetry.metrics.clone(), tasks.stopping()));
     tasks.spawn(kit.notify.clone().watch(tasks.stopping()));
-    if mode.worker {
-        let shift = shift(draining.clone(), config.server.shutdown_grace.get(), telemetry.metrics.clone());
-        tasks.spawn(kit.jobs.clone().work(product.registry.clone(), shift));
-    }
+    let registry = product.registry.clone();
     let gateway = product.gateway.clone();
     // Before anybody can be answered: what answers is in the log.
     let life = Life::begin(&kit, mode).await.context("audit")?;
@@ -204,6 +201,11 @@ async fn start_up(
     } else {
         None
     };
+    // Last: a worker is known to the others, who would miss it if the start failed after all.
+    if mode.worker {
+        let shift = shift(draining.clone(), config.server.shutdown_grace.get(), telemetry.metrics.clone());
+        tasks.spawn(kit.jobs.clone().work(registry, shift));
+    }
     Ok(Running { edge, gateway, kit, life })
 }
 

@@ -2,10 +2,10 @@
 
 use std::{net::TcpListener, path::Path};
 
-use baluarte_testkit::{Backend, Baluarte, Exit};
+use baluarte_testkit::{Answer, Backend, Baluarte, Exit};
 use rustix::process::Signal;
 
-use crate::bin;
+use crate::{bin, outside::PASSWORD};
 
 const ROUTE: &str = "[[gateway.routes]]\npath = \"/hello\"\nrespond = { status = 200, body = \"one\" }\nlimits = []\n";
 
@@ -93,6 +93,20 @@ async fn a_port_in_use_is_one_sentence_and_exit_1() {
     let ran = app.run(&["serve", "--listen", &address], "").expect_code(1);
     assert!(ran.stderr.contains(&format!("cannot listen on {address}")), "{}", ran.stderr);
     assert_eq!(ran.stderr.trim().lines().count(), 1, "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn a_start_that_fails_leaves_no_worker_that_others_would_miss() {
+    let app = Baluarte::builder(bin()).start().await;
+    app.create_user("ada@example.com", PASSWORD, "admin");
+    let admin = app.sign_in("ada@example.com", PASSWORD).await;
+    let workers = |answer: &Answer| answer.json()["items"].as_array().map(Vec::len).unwrap_or_default();
+    app.eventually(&admin, "/api/v1/admin/workers", |answer| workers(answer) == 1).await;
+    let address = app.url("").trim_start_matches("http://").to_owned();
+    for _ in 0..3 {
+        app.run(&["serve", "--listen", &address], "").expect_code(1);
+    }
+    assert_eq!(workers(&admin.get("/api/v1/admin/workers").await), 1);
 }
 
 #[tokio::test]
