@@ -66,8 +66,20 @@ fn assemble(components: Vec<Component>, public_url: &str) -> Parts {
     let (api, mut document) = api.split_for_parts();
     // Only the documentation: the route itself is among the probes.
     document.merge(health::documentation());
+    openapi::complete(&mut document, &TAGS);
     Parts { routes: api.merge(pages), document, checks }
 }
+
+/// What the operations are grouped by: the component that answers.
+const TAGS: [(&str, &str); 7] = [
+    ("server", "Is it there, and is everything it needs there?"),
+    ("identity", "Accounts, sessions, second factors, API keys, and who is calling."),
+    ("gateway", "What the gateway decides, asked by another proxy."),
+    ("jobs", "Work that outlives a request: calls to other programs, schedules, the queue."),
+    ("notify", "Messages to people, and what their providers report."),
+    ("webhooks", "What other programs are told, and what became of it."),
+    ("audit", "What happened, in a chain that nobody can quietly change."),
+];
 
 /// The document of this version, whatever its configuration: built from a product on a database that nobody needs.
 pub(crate) async fn document() -> anyhow::Result<OpenApi> {
@@ -89,6 +101,8 @@ fn documentation(document: &OpenApi) -> Router {
     Router::new()
         .route("/openapi.json", get(openapi_json))
         .route("/docs/llms.txt", get(|| async { LLMS }))
+        // Where language models look for it. Ours only on a host of our own: elsewhere it is the app's.
+        .route("/llms.txt", get(|| async { LLMS }))
         .with_state(text)
         .merge(baluarte_web::docs_routes(document))
 }

@@ -10,7 +10,7 @@ use baluarte_backplane::{Backplane, Status};
 use baluarte_component::Check;
 use baluarte_db::Db;
 use baluarte_notify::Notify;
-use baluarte_web::Json;
+use baluarte_web::{Json, Problem};
 use http::StatusCode;
 use serde::Serialize;
 use tokio::sync::Mutex;
@@ -50,7 +50,7 @@ impl Health {
     /// `/healthz`, `/readyz` and `/health`: asked by machines, without credentials.
     pub(crate) fn probes(&self) -> Router {
         Router::new()
-            .route("/healthz", get(|| async { Json(serde_json::json!({ "ok": true })) }))
+            .route("/healthz", get(healthz))
             .route("/readyz", get(readyz))
             .route("/health", get(health))
             .route("/api/v1/health", get(api_health))
@@ -79,33 +79,75 @@ impl Health {
 
 /// Of the probes that programs may want to ask.
 pub(crate) fn documentation() -> OpenApi {
-    OpenApiRouter::<Health>::new().routes(routes!(api_health)).into_openapi()
+    OpenApiRouter::<Health>::new()
+        .routes(routes!(healthz))
+        .routes(routes!(readyz))
+        .routes(routes!(health))
+        .routes(routes!(api_health))
+        .into_openapi()
 }
 
-/// 200 while this replica may take traffic: it is not stopping, and what it cannot work without is there.
+/// The process answers.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Alive {
+    /// Always `true`.
+    ok: bool,
+}
+
+/// Does the process answer?
 ///
-/// Without the database it still can: public routes and those who are known already are served, the rest is told so at once. A load
-/// balancer that took every replica away for a database they share would make a whole outage of a partial one.
+/// Nothing else is asked, so that a database that is away does not get the process restarted.
+#[utoipa::path(get, path = "/healthz", tag = "server", responses((status = 200, body = Alive), Problem))]
+async fn healthz() -> Json<Alive> {
+    Json(Alive { ok: true })
+}
+
+/// Whether this replica may take traffic.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Ready {
+    ready: bool,
+    /// `connected` or `disconnected`.
+    #[schema(example = "connected")]
+    database: &'static str,
+}
+
+/// May this replica take traffic?
+///
+/// Yes while it is not stopping and what it cannot work without is there. Without the database it still can: public routes and those who
+/// are known already are served, the rest is told so at once. A load balancer that took every replica away for a database they share would
+/// make a whole outage of a partial one.
+#[utoipa::path(get, path = "/readyz", tag = "server",
+    responses((status = 200, body = Ready), (status = 503, body = Ready, description = "Not now: send the traffic elsewhere")))]
 async fn readyz(State(health): State<Health>) -> impl IntoResponse {
     let findings = health.look().await;
     let ready = findings.essential.is_empty() && !health.0.stopping.is_cancelled();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(serde_json::json!({ "ready": ready, "database": connected(findings.database) })))
+    (status, Json(Ready { ready, database: connected(findings.database) }))
 }
 
 fn connected(it_is: bool) -> &'static str {
     if it_is { "connected" } else { "disconnected" }
 }
 
-#[derive(Serialize)]
-struct HealthView {
+/// How this replica is.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct HealthView {
+    /// `healthy`, `degraded` or `unhealthy`.
+    #[schema(example = "healthy")]
     status: &'static str,
+    /// `connected` or `disconnected`.
+    #[schema(example = "connected")]
     database: &'static str,
+    /// `connected`, `disconnected` or `not_configured`.
+    #[schema(example = "not_configured")]
     redis: &'static str,
     email_configured: bool,
     sms_configured: bool,
 }
 
+/// Is everything there that this replica needs?
+#[utoipa::path(get, path = "/health", tag = "server",
+    responses((status = 200, body = HealthView), (status = 503, body = HealthView, description = "Something it cannot work without is away")))]
 async fn health(State(health): State<Health>) -> impl IntoResponse {
     let findings = health.look().await;
     let redis = match health.0.backplane.status() {

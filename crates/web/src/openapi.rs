@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use utoipa::{
     IntoResponses, PartialSchema, ToSchema,
     openapi::{
-        ComponentsBuilder, Content, Info, License, OpenApi, OpenApiBuilder, Ref, RefOr, Response, ResponseBuilder, Server,
+        ComponentsBuilder, Content, Info, License, OpenApi, OpenApiBuilder, PathItem, Ref, RefOr, Response, ResponseBuilder, Schema,
+        Server,
+        path::Operation,
         security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+        tag::Tag,
     },
 };
 
@@ -85,4 +88,52 @@ pub fn base(title: &str, version: &str, public_url: &str) -> OpenApi {
 /// What a signed-in operation requires: either scheme.
 pub fn signed_in() -> [SecurityRequirement; 2] {
     [SecurityRequirement::new(BEARER, Vec::<String>::new()), SecurityRequirement::new(SESSION, Vec::<String>::new())]
+}
+
+/// Adds what the document needs as a whole, after all operations are in it: what the tags are about, a description of every answer
+/// that has none of its own, and in words that an operation needs no credentials.
+pub fn complete(document: &mut OpenApi, tags: &[(&str, &str)]) {
+    let tag = |(name, description): &(&str, &str)| {
+        let mut tag = Tag::new(*name);
+        tag.description = Some((*description).to_owned());
+        tag
+    };
+    document.tags = Some(tags.iter().map(tag).collect());
+    let schemas = document.components.as_ref().map(|components| components.schemas.clone()).unwrap_or_default();
+    for operation in document.paths.paths.values_mut().flat_map(operations) {
+        operation.security.get_or_insert_default();
+        for (status, answer) in &mut operation.responses.responses {
+            if let RefOr::T(response) = answer
+                && response.description.is_empty()
+            {
+                response.description = described(response, &schemas).unwrap_or_else(|| by_status(status).to_owned());
+            }
+        }
+    }
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    let all = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.options, &mut item.head, &mut item.patch];
+    all.into_iter().filter_map(Option::as_mut)
+}
+
+/// What the answer's body says of itself, in its first sentence.
+fn described(response: &Response, schemas: &BTreeMap<String, RefOr<Schema>>) -> Option<String> {
+    let RefOr::T(content) = response.content.values().next()? else { return None };
+    let RefOr::Ref(reference) = content.schema.as_ref()? else { return None };
+    let RefOr::T(Schema::Object(body)) = schemas.get(reference.ref_location.rsplit('/').next()?)? else { return None };
+    let text = body.description.as_deref()?.split_whitespace().collect::<Vec<_>>().join(" ");
+    let sentence = text.split_inclusive(". ").next()?.trim().trim_end_matches('.');
+    (!sentence.is_empty()).then(|| sentence.to_owned())
+}
+
+fn by_status(status: &str) -> &'static str {
+    match status {
+        "200" => "What was asked for",
+        "201" => "What was made",
+        "202" => "Accepted: it is done later",
+        "204" => "Done; there is nothing to say",
+        status if status.starts_with('3') => "The answer is elsewhere: see `Location`",
+        _ => "The answer",
+    }
 }

@@ -14,6 +14,7 @@ mod health;
 mod jobs;
 mod lifecycle;
 mod messages;
+mod openapi;
 mod operations;
 mod outgoing;
 mod outside;

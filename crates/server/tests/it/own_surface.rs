@@ -122,6 +122,7 @@ async fn with_an_own_host_the_other_hosts_belong_to_the_routes() {
     let own = app.client().with_header("host", "id.example.com");
     own.get("/openapi.json").await.expect_status(200);
     own.get("/anything").await.expect_status(404);
+    own.get("/llms.txt").await.expect_status(200);
     app.client().with_header("host", "shop.example.com").get("/auth/login").await;
     assert_eq!(upstream.received().last().map(|seen| seen.target.clone()).as_deref(), Some("/auth/login"));
     app.run(&["healthcheck"], "").expect_code(0);

@@ -3,6 +3,7 @@
 //! Our own rather than a bundled viewer, so that it works under the same policy as every page (no inline style, nothing
 //! from elsewhere), can be read without JavaScript and by screen readers, and costs kilobytes instead of megabytes.
 
+mod calls;
 mod operation;
 mod prose;
 mod schema;

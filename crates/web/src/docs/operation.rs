@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use super::schema::{Property, example, kind, properties, resolve};
+use super::{
+    calls,
+    schema::{Property, example, kind, properties, resolve},
+};
 
 #[derive(Debug)]
 pub(super) struct Operation {
@@ -18,7 +21,15 @@ pub(super) struct Operation {
     pub(super) parameters: Vec<Parameter>,
     pub(super) body: Option<Body>,
     pub(super) answers: Vec<Answer>,
-    pub(super) curl: String,
+    /// How to call it, language by language.
+    pub(super) calls: Vec<Call>,
+}
+
+/// The operation as a program in one language calls it.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) language: &'static str,
+    pub(super) code: String,
 }
 
 #[derive(Debug)]
@@ -68,7 +79,7 @@ impl Operation {
             id => id,
         };
         Self {
-            curl: curl(server, &method, path, signed_in, body.as_ref()),
+            calls: calls::of(&calls::Request { server, method: &method, path, signed_in, body: body.as_ref() }),
             tag: operation.pointer("/tags/0").and_then(Value::as_str).unwrap_or("other").to_owned(),
             summary: text("summary"),
             description: text("description"),
@@ -123,17 +134,4 @@ fn answers(document: &Value, operation: &Value) -> Vec<Answer> {
 fn shown(media: &Value, document: &Value, schema: &Value) -> String {
     let value = media.get("example").cloned().unwrap_or_else(|| example(document, schema));
     if value.is_null() { String::new() } else { serde_json::to_string_pretty(&value).unwrap_or_default() }
-}
-
-fn curl(server: &str, method: &str, path: &str, signed_in: bool, body: Option<&Body>) -> String {
-    let mut command = format!("curl -X {method} '{server}{path}'");
-    if signed_in {
-        command.push_str(" \\\n  -H \"Authorization: Bearer $TOKEN\"");
-    }
-    if let Some(body) = body {
-        // A quote inside single quotes: close, escape, open again.
-        let data = body.example.replace('\'', r"'\''");
-        command.push_str(&format!(" \\\n  -H 'Content-Type: {}' \\\n  -d '{data}'", body.media_type));
-    }
-    command
 }

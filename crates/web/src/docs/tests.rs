@@ -60,6 +60,18 @@ fn examples_fit_their_schema_and_the_shell() {
     let example: Value = serde_json::from_str(&register.body.as_ref().unwrap().example).unwrap();
     assert_eq!(example["email"], "zoe@example.com");
     assert_eq!(example["kinds"], json!(["a"]));
-    assert!(register.curl.contains(r"it'\''s me"), "{}", register.curl);
+    let call = |language: &str| register.calls.iter().find(|call| call.language == language).unwrap().code.as_str();
+    assert!(call("curl").contains(r"it'\''s me"), "{}", call("curl"));
+    assert!(call("JavaScript").contains("JSON.stringify({") && call("JavaScript").contains("method: 'POST'"), "{}", call("JavaScript"));
     assert!(!register.signed_in && reference.groups[1].operations[0].signed_in);
+}
+
+#[test]
+fn what_the_page_shows_for_python_is_python() {
+    let reference = Reference::new(&document());
+    for operation in reference.groups.iter().flat_map(|group| &group.operations) {
+        let code = &operation.calls.iter().find(|call| call.language == "Python").unwrap().code;
+        let checked = std::process::Command::new("python3").args(["-c", "import ast, sys; ast.parse(sys.argv[1])", code]).output().unwrap();
+        assert!(checked.status.success(), "{code}\n{}", String::from_utf8_lossy(&checked.stderr));
+    }
 }

@@ -13,7 +13,7 @@ crate::texts! {
         kind: "Type", "Tipo", "Tipo";
         meaning: "Meaning", "Significado", "Significado";
         required: "required", "obligatorio", "obrigatório";
-        with_curl: "With curl", "Con curl", "Com curl";
+        examples: "In curl, Python and JavaScript", "En curl, Python y JavaScript", "Em curl, Python e JavaScript";
         try_it: "Try it", "Pruébalo", "Experimente";
         try_more: "The request is really made, as whoever is signed in in this browser, or with the token below.", "La petición se hace de verdad, con la sesión de este navegador o con el token de abajo.", "A requisição é feita de verdade, com a sessão deste navegador ou com o token abaixo.";
         token: "Access token", "Token de acceso", "Token de acesso";
