@@ -43,10 +43,14 @@ pub(crate) fn reload(inputs: &Inputs, started: &Loaded, current: &Arc<Loaded>, r
         tracing::warn!(target: "server", "{notice}");
     }
     let waiting = needs_restart(started, &loaded);
-    tracing::info!(
-        target: "server", waiting = waiting.join(", "),
-        "configuration reloaded: routes, limits and log level are new, what is under `waiting` needs a restart"
-    );
+    if waiting.is_empty() {
+        tracing::info!(target: "server", "configuration reloaded: routes, limits and log level are new, nothing waits for a restart");
+    } else {
+        tracing::info!(
+            target: "server", waiting = waiting.join(", "),
+            "configuration reloaded: routes, limits and log level are new, what is under `waiting` needs a restart"
+        );
+    }
     let keys = current.tree.changed(&loaded.tree).iter().map(ToString::to_string).collect();
     running.kit.tasks.spawn(running.life.clone().reloaded(keys, waiting));
     Arc::new(loaded)
