@@ -76,6 +76,7 @@ pub(super) async fn list_users(
 }
 
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct CreateUser {
     #[schema(example = "zoe@example.com")]
     email: String,
@@ -126,6 +127,7 @@ pub(super) async fn find_user(State(identity): State<Identity>, Admin(ctx, _): A
 }
 
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct UpdateUser {
     /// What is absent stays.
     #[serde(default)]

@@ -14,9 +14,10 @@ use super::{
     mfa::{LoginView, SecondStepView, entered},
     views::{Answer, NO_STORE, TokensView, UserView},
 };
-use crate::{Email, Identity, Name, NewUser, Registered, SessionKind, SignIn, Welcome};
+use crate::{Email, Identity, Name, NewUser, Registered, SessionKind, SignIn, Welcome, password};
 
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct RegisterUser {
     #[schema(example = "zoe@example.com")]
     email: String,
@@ -46,6 +47,8 @@ pub(super) async fn register_user(
     let email = invalid.check("/email", body.email.parse::<Email>());
     let name = invalid.check("/name", body.name.parse::<Name>());
     let (Some(email), Some(name)) = (email, name) else {
+        // The rest of what there is to say about a password takes both.
+        invalid.check("/password", password::check_alone(&body.password));
         invalid.finish()?;
         return Err(Problem::of(&baluarte_web::problem::INVALID_FIELDS));
     };
@@ -78,6 +81,7 @@ impl From<SessionWish> for SessionKind {
 }
 
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct SignInBody {
     #[schema(example = "zoe@example.com")]
     email: String,
@@ -109,6 +113,7 @@ pub(super) async fn sign_in(
 }
 
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct RefreshBody {
     #[schema(value_type = String)]
     refresh_token: Secret,
@@ -139,6 +144,7 @@ pub(super) async fn sign_out(State(identity): State<Identity>, SignedIn(ctx, pri
 }
 
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct VerifyEmail {
     /// From the link in the mail.
     #[schema(value_type = String)]
@@ -158,6 +164,7 @@ pub(super) async fn verify_email(
 }
 
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct ResendVerification {
     #[schema(example = "zoe@example.com")]
     email: String,

@@ -14,6 +14,7 @@ use super::views::Answer;
 use crate::{Identity, pages};
 
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct ForgotPassword {
     #[schema(example = "zoe@example.com")]
     email: String,
@@ -34,6 +35,7 @@ pub(super) async fn forgot_password(State(identity): State<Identity>, Caller(ctx
 }
 
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct ResetPassword {
     /// From the link in the mail.
     #[schema(value_type = String)]
@@ -58,6 +60,7 @@ pub(super) async fn reset_password(State(identity): State<Identity>, Caller(ctx)
 }
 
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct ChangePassword {
     #[schema(value_type = String, format = Password)]
     current_password: Secret,

@@ -22,6 +22,7 @@ pub(super) async fn find_me(State(identity): State<Identity>, SignedIn(ctx, _): 
 }
 
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct UpdateProfile {
     /// What is absent stays.
     #[serde(default)]
@@ -48,6 +49,7 @@ pub(super) async fn update_profile(
 }
 
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct DeleteMe {
     #[schema(value_type = String, format = Password)]
     password: Secret,

@@ -32,6 +32,16 @@ const COMMON: &str = include_str!("common.txt");
 
 /// Refuses what is too short, too long, or what an attacker tries first.
 pub(crate) fn check(password: &Secret, email: &Email, name: &Name) -> Result<(), BadPassword> {
+    let folded = check_alone(password)?;
+    let local = email.as_str().rsplit_once('@').map_or("", |(local, _)| local);
+    if [email.as_str(), local, &name.folded()].contains(&folded.expose()) {
+        return Err(BadPassword::Personal);
+    }
+    Ok(())
+}
+
+/// The same without what takes knowing whose it is. Gives the password as it is compared.
+pub(crate) fn check_alone(password: &Secret) -> Result<Secret, BadPassword> {
     // Four bytes are the longest a character gets, before anything is copied.
     if password.expose().len() > 4 * MAX_CHARS {
         return Err(BadPassword::TooLong);
@@ -46,11 +56,7 @@ pub(crate) fn check(password: &Secret, email: &Email, name: &Name) -> Result<(),
     if is_common(folded.expose()) {
         return Err(BadPassword::Common);
     }
-    let local = email.as_str().rsplit_once('@').map_or("", |(local, _)| local);
-    if [email.as_str(), local, &name.folded()].contains(&folded.expose()) {
-        return Err(BadPassword::Personal);
-    }
-    Ok(())
+    Ok(folded)
 }
 
 fn is_common(folded: &str) -> bool {

@@ -94,6 +94,7 @@ async fn count_jobs(Of(operator): Of<Operator>, Admin(ctx, _): Admin) -> Answer<
 
 /// Which jobs are tried again.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 struct RetryJobs {
     /// `dead` or `canceled`.
     state: String,
@@ -130,6 +131,7 @@ async fn find_job(Of(operator): Of<Operator>, Admin(ctx, _): Admin, Path(id): Pa
 }
 
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 struct EditJob {
     /// What the job is to do. `[redacted]` stands for what is there now.
     #[schema(value_type = Object)]

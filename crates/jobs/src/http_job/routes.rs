@@ -28,6 +28,7 @@ impl HttpJobs {
 
 /// A request to be made. Either `url`, or `endpoint` and `path`.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct EnqueueHttpJob {
     /// A public address, or one under an endpoint of the configuration.
     #[serde(default)]

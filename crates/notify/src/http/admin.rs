@@ -267,6 +267,7 @@ pub(super) async fn list_suppressions(
 }
 
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct AddSuppression {
     channel: Channel,
     #[schema(example = "zoe@example.com")]

@@ -44,7 +44,7 @@ fn a_wrong_entry_of_a_list_hides_nothing_else() {
         ("[gateway.upstreams.shop]\nservers = [5]\n", "gateway.upstreams.shop.servers[0]: found 5"),
         ("[gateway.upstreams.shop]\nservers = 5\n", "gateway.upstreams.shop.servers: found 5"),
         ("[limits.mine]\nrate = [\"5/min\", \"soon\"]\n", "limits.mine.rate[1]: found \"soon\", expected a rate above zero"),
-        ("[limits.general]\nkey = [\"ipp\"]\n", "limits.general.key[0]: found \"ipp\", allowed: \"ip\""),
+        ("[limits.general]\nkey = [\"ipp\"]\n", "limits.general.key[0]: found \"ipp\", allowed: \"user\""),
     ] {
         Scratch::new()
             .file("baluarte.toml", &format!("{database}{section}"))

@@ -44,6 +44,23 @@ fn every_operation_says_what_it_answers_who_may_ask_and_where_it_belongs() {
 }
 
 #[test]
+fn a_request_body_names_every_field_it_may_have() {
+    let document = document(&Scratch::new());
+    for (method, path, operation) in operations(&document) {
+        let Some(schema) = operation.pointer("/requestBody/content/application~1json/schema") else { continue };
+        // What a provider calls us with is the provider's to shape.
+        // A body that may be absent is one of two.
+        let choices = schema["oneOf"].as_array().into_iter().flatten();
+        let Some(name) = std::iter::once(schema).chain(choices).find_map(|schema| schema["$ref"].as_str()) else {
+            assert!(path.contains("/callbacks/"), "{method} {path}: a body without a name");
+            continue;
+        };
+        let body = &document["components"]["schemas"][name.rsplit('/').next().unwrap_or_default()];
+        assert_eq!(body["additionalProperties"], false, "{method} {path}: {name} lacks #[serde(deny_unknown_fields)]");
+    }
+}
+
+#[test]
 fn the_document_is_openapi_3_1_by_the_word_of_a_validator() {
     let site = Scratch::new();
     let text = site.run(&["openapi"]).expect(0).stdout;

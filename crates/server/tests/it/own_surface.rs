@@ -4,7 +4,7 @@ use baluarte_testkit::{Baluarte, Upstream};
 use http::Method;
 use serde_json::json;
 
-use crate::bin;
+use crate::{bin, outside::PASSWORD};
 
 async fn behind(upstream: &Upstream, more: &str) -> Baluarte {
     let config = format!(
@@ -143,6 +143,26 @@ async fn the_outbox_is_there_on_a_developers_machine_and_elsewhere_only_where_it
     let app =
         Baluarte::builder(bin()).config("[server]\npublic_url = \"http://shop.example.com\"\n[notify]\ndev_outbox = true").start().await;
     app.client().get("/dev/outbox").await.expect_status(200);
+}
+
+#[tokio::test]
+async fn a_body_is_an_object_of_known_fields_and_all_its_mistakes_are_told() {
+    let app = Baluarte::builder(bin()).start().await;
+    app.create_user("ana@example.com", PASSWORD, "user");
+    let post = async |path: &str, body: serde_json::Value| {
+        let answer = app.client().post_json(path, &body).await.expect_status(422).json();
+        let pointers = answer["errors"].as_array().cloned().unwrap_or_default();
+        pointers.iter().filter_map(|error| error["pointer"].as_str().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    assert_eq!(post("/api/v1/auth/login", json!(["ana@example.com", PASSWORD, "tokens"])).await, [""]);
+    assert_eq!(post("/api/v1/auth/login", json!({})).await, ["/email", "/password"]);
+    assert_eq!(
+        post("/api/v1/auth/register", json!({ "email": "no", "name": "", "password": "short" })).await,
+        ["/email", "/name", "/password"]
+    );
+    let ana = app.sign_in("ana@example.com", PASSWORD).await;
+    let refused = ana.patch_json("/api/v1/users/me", &json!({ "email": "zoe@example.com" })).await.expect_status(422);
+    assert_eq!(refused.json()["errors"][0]["pointer"], "/email");
 }
 
 #[tokio::test]

@@ -25,8 +25,8 @@ pub enum BodyTrouble {
 
 /// A JSON body, read or written.
 ///
-/// Reading refuses: 415 another content type, 413 too large, 408 too slow, 400 not JSON, 422 wrong type or missing
-/// field, with a JSON Pointer.
+/// Reading refuses: 415 another content type, 413 too large, 408 too slow, 400 not JSON, 422 what is not an object, and every
+/// missing, unknown or wrong field with its JSON Pointer.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Json<T>(pub T);
 
@@ -93,31 +93,33 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Prob
 }
 
 fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    // serde takes a list for the fields of a struct in their order; nobody promised that order.
+    if body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+        super::structure::mistakes::<T>(body)?;
+    }
     let mut reader = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|err| {
         let pointer = pointer(err.path());
-        json_problem(pointer, err.inner())
+        json_problem::<T>(pointer, err.inner(), body)
     })?;
-    reader.end().map_err(|err| json_problem(String::new(), &err))?;
+    reader.end().map_err(|err| json_problem::<T>(String::new(), &err, body))?;
     if has_nul(body) {
         return Err(Problem::of(&INVALID_FIELDS).field("", "text must not contain the character U+0000"));
     }
     Ok(value)
 }
 
-fn json_problem(mut pointer: String, err: &serde_json::Error) -> Problem {
+fn json_problem<T: DeserializeOwned>(pointer: String, err: &serde_json::Error, body: &[u8]) -> Problem {
     match err.classify() {
-        serde_json::error::Category::Data => {
-            let text = err.to_string();
-            let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
-            // serde blames the object for a field it lacks; the reader of a pointer wants the field.
-            if let Some(field) = text.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
-                pointer.push('/');
-                pointer.push_str(&escape(field));
-                return Problem::of(&INVALID_FIELDS).field(pointer, "is required");
+        serde_json::error::Category::Data => match super::structure::mistakes::<T>(body) {
+            Err(problem) => problem,
+            // Something that only the text shows, such as a field that is there twice.
+            Ok(()) => {
+                let text = err.to_string();
+                let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
+                Problem::of(&INVALID_FIELDS).field(pointer, without_value(text))
             }
-            Problem::of(&INVALID_FIELDS).field(pointer, without_value(text))
-        }
+        },
         serde_json::error::Category::Syntax | serde_json::error::Category::Eof => Problem::of(&MALFORMED_JSON).detail(err.to_string()),
         // Reading from memory has no input to fail.
         serde_json::error::Category::Io => Problem::of(&INTERNAL),
@@ -125,7 +127,7 @@ fn json_problem(mut pointer: String, err: &serde_json::Error) -> Problem {
 }
 
 /// `invalid type: string "hunter2", expected u32` → `invalid type: string, expected u32`: what was sent may be a secret.
-fn without_value(text: &str) -> String {
+pub(super) fn without_value(text: &str) -> String {
     match (text.strip_prefix("invalid ").and_then(|rest| rest.split_once(": ")), text.rsplit_once(", expected ")) {
         (Some((kind, found)), Some((_, expected))) => {
             let found = found.split([' ', ',']).next().unwrap_or_default();
@@ -135,7 +137,7 @@ fn without_value(text: &str) -> String {
     }
 }
 
-fn pointer(path: &serde_path_to_error::Path) -> String {
+pub(super) fn pointer(path: &serde_path_to_error::Path) -> String {
     use serde_path_to_error::Segment;
     let mut pointer = String::new();
     for segment in path {
@@ -152,7 +154,7 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
 }
 
 /// RFC 6901, section 3.
-fn escape(key: &str) -> String {
+pub(super) fn escape(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 

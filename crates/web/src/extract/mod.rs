@@ -2,6 +2,7 @@
 
 mod body;
 mod caller;
+mod structure;
 mod url;
 
 pub use self::{

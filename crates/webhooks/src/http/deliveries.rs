@@ -184,6 +184,7 @@ pub(super) async fn replay_delivery(
 }
 
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct ReplayDeliveries {
     /// Deliveries that were made since then.
     #[schema(value_type = String, format = DateTime)]

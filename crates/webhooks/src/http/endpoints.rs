@@ -98,6 +98,7 @@ pub(super) async fn list_endpoints(State(webhooks): State<Webhooks>, Admin(ctx, 
 }
 
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct CreateWebhookEndpoint {
     /// A public address, or one under an endpoint of `[jobs.endpoints]`.
     #[schema(example = "https://app.example.com/webhooks")]
@@ -148,6 +149,7 @@ pub(super) async fn find_endpoint(
 
 /// What is absent stays.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct UpdateWebhookEndpoint {
     #[serde(default)]
     url: Option<String>,
@@ -187,6 +189,7 @@ pub(super) async fn delete_endpoint(
 }
 
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct RotateWebhookSecret {
     /// How long calls carry a signature of the old secret as well: a day unless told, at most a week, 0: not at all.
     #[serde(default = "a_day")]

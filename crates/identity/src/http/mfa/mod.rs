@@ -108,7 +108,7 @@ pub(super) struct RecoveryCodesView {
 
 /// Shows that it is still the owner; not needed within ten minutes of signing in (with the second factor, where there is one).
 #[derive(Default, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct ReauthenticationBody {
     #[schema(value_type = Option<String>, format = Password)]
     password: Option<Secret>,
@@ -144,6 +144,7 @@ impl<S: Send + Sync> FromRequest<S> for Maybe {
 }
 
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct CodeBody {
     #[schema(value_type = String, example = "482913")]
     code: Secret,

@@ -76,6 +76,7 @@ pub(in crate::http) struct AddedPasskeyView {
 }
 
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(in crate::http) struct AddPasskey {
     /// What its owner calls it, at most 60 characters.
     #[serde(default)]
@@ -85,6 +86,7 @@ pub(in crate::http) struct AddPasskey {
 }
 
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(in crate::http) struct RenamePasskey {
     #[schema(example = "Laptop")]
     name: String,
@@ -168,6 +170,7 @@ pub(in crate::http) async fn passkey_options(State(identity): State<Identity>, C
 }
 
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(in crate::http) struct PasskeySignIn {
     credential: Assertion,
     #[serde(default)]

@@ -24,6 +24,7 @@ use crate::{
 };
 
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(in crate::http) struct SendCode {
     #[schema(value_type = String)]
     mfa_token: Secret,
@@ -49,6 +50,7 @@ pub(in crate::http) async fn send_code(
 }
 
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(in crate::http) struct AnswerBody {
     #[schema(value_type = String)]
     mfa_token: Secret,
@@ -83,6 +85,7 @@ pub(in crate::http) async fn answer(
 }
 
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(in crate::http) struct Enrol {
     #[schema(value_type = String)]
     mfa_token: Secret,

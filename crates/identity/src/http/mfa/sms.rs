@@ -17,6 +17,7 @@ use crate::{
 };
 
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(in crate::http) struct SmsBody {
     /// In the international form (E.164).
     #[schema(example = "+351912345678")]
