@@ -18,11 +18,13 @@ pub struct DatabaseConfig {
     pub url: Secret,
     /// Connections at most: to PostgreSQL in all, on SQLite for reading (there is one more for writing).
     pub connections: u32,
+    /// SQLite: copy the file before its schema is changed, beside it; the newest three copies are kept. Of PostgreSQL, take a dump yourself.
+    pub backup_before_migrate: bool,
 }
 
 impl Default for DatabaseConfig {
     fn default() -> Self {
-        Self { url: Secret::new("sqlite:data/baluarte.db"), connections: 8 }
+        Self { url: Secret::new("sqlite:data/baluarte.db"), connections: 8, backup_before_migrate: true }
     }
 }
 

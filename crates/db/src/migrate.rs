@@ -45,12 +45,26 @@ impl Db {
     /// operator has to mend, [`DbError::Unavailable`] when the database or its lock cannot be had in time.
     pub async fn migrate(config: &DatabaseConfig, clock: &Clock, all: &[Migrations]) -> Result<Vec<String>, DbError> {
         match Location::parse(&config.url)? {
-            Location::Sqlite(path) => sqlite::migrate(&path, &Plan::new(Dialect::Sqlite, all), clock).await,
+            Location::Sqlite(path) => sqlite::migrate(&path, &Plan::new(Dialect::Sqlite, all), clock, config.backup_before_migrate).await,
             Location::Postgres(options) => {
                 let place = config.place();
                 postgres::migrate(&options, &place, &Plan::new(Dialect::Postgres, all), clock).await
             }
         }
+    }
+}
+
+impl Db {
+    /// Whether a database that is there is one this program understands; changes nothing. One without our tables is.
+    ///
+    /// # Errors
+    /// [`DbError::Newer`], [`DbError::ChangedMigration`], and whatever keeps the database from answering.
+    pub async fn check_version(config: &DatabaseConfig, all: &[Migrations]) -> Result<(), DbError> {
+        let (dialect, applied) = match Location::parse(&config.url)? {
+            Location::Sqlite(path) => (Dialect::Sqlite, sqlite::applied(&path).await?),
+            Location::Postgres(options) => (Dialect::Postgres, postgres::applied(&options, &config.place()).await?),
+        };
+        Plan::new(dialect, all).next(&applied).map(drop)
     }
 }
 

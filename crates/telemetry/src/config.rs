@@ -24,13 +24,15 @@ pub struct TelemetryConfig {
     pub log_level: String,
     /// `auto` (JSON in production, text in development), `json` or `text`.
     pub log_format: LogFormat,
+    /// A file that gets the same lines as standard output; empty: none. At 10 MB it becomes `FILE.1`, and that `FILE.2`: three files at most.
+    pub log_file: String,
     /// One line per request answered. Needs a level of `info` or lower for the target `access`.
     pub access_log: bool,
 }
 
 impl Default for TelemetryConfig {
     fn default() -> Self {
-        Self { log_level: "info".to_owned(), log_format: LogFormat::Auto, access_log: true }
+        Self { log_level: "info".to_owned(), log_format: LogFormat::Auto, log_file: String::new(), access_log: true }
     }
 }
 

@@ -3,6 +3,7 @@
 mod access;
 mod config;
 mod exporter;
+mod file;
 mod lines;
 mod log;
 pub mod metrics;

@@ -21,6 +21,7 @@ use crate::{
     Telemetry, TelemetryConfig,
     access::ClockText,
     config::LogFormat,
+    file::{Both, RotatedFile},
     lines::{Lane, Lines, Style},
     metrics::Metrics,
     process,
@@ -39,13 +40,15 @@ const QUIET: &str = "hyper=warn,h2=warn,rustls=warn,sqlx=warn,sea_orm=warn,tower
 pub enum InitError {
     #[error("the log level cannot be read")]
     Level(#[from] ParseError),
+    #[error("the log file {0:?} (telemetry.log_file) cannot be written")]
+    File(String, #[source] io::Error),
     #[error("logging was set up before")]
     Twice,
     #[error("logging is gone")]
     Gone(#[from] reload::Error),
 }
 
-/// Sets up logging for the whole process, to standard output. Call it once.
+/// Sets up logging for the whole process, to standard output and perhaps a file. Call it once.
 pub fn init(config: &TelemetryConfig, production: bool) -> Result<Telemetry, InitError> {
     let (filter, level) = reload::Layer::new(filter(&config.log_level)?);
     let style = match (config.log_format, production) {
@@ -54,7 +57,13 @@ pub fn init(config: &TelemetryConfig, production: bool) -> Result<Telemetry, Ini
     };
     let metrics = Metrics::default();
     process::register(&metrics);
-    let lines = Arc::new(Lines::start(Box::new(io::stdout()), &metrics));
+    let out: Box<dyn io::Write + Send> = if config.log_file.is_empty() {
+        Box::new(io::stdout())
+    } else {
+        let file = RotatedFile::open(&config.log_file).map_err(|err| InitError::File(config.log_file.clone(), err))?;
+        Box::new(Both(io::stdout(), file))
+    };
+    let lines = Arc::new(Lines::start(out, &metrics));
     let subscriber = tracing_subscriber::registry().with(filter).with(LineLayer { lane: lines.lane(), style });
     tracing::subscriber::set_global_default(subscriber).map_err(|_| InitError::Twice)?;
     let access_log = config.access_log && tracing::enabled!(target: "access", tracing::Level::INFO);

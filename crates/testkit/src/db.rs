@@ -79,7 +79,7 @@ impl TestDb {
             }
         };
         Self {
-            config: DatabaseConfig { url: Secret::new(url), connections: 4 },
+            config: DatabaseConfig { url: Secret::new(url), connections: 4, ..DatabaseConfig::default() },
             clock: Clock::fixed(Timestamp::from_unix_seconds(1_800_000_000)),
             place,
         }

@@ -34,6 +34,15 @@ pub(super) async fn migrate(options: &PgConnectOptions, place: &str, plan: &Plan
     result
 }
 
+/// What is recorded as applied.
+pub(super) async fn applied(options: &PgConnectOptions, place: &str) -> Result<Applied, DbError> {
+    let mut conn = connect::postgres(options).connect().await.map_err(|err| refused(err, place))?;
+    let known: bool = query_scalar("SELECT to_regclass('schema_migrations') IS NOT NULL").fetch_one(&mut conn).await?;
+    let applied = if known { query_as(LIST).fetch_all(&mut conn).await? } else { Applied::new() };
+    let _ = conn.close().await;
+    Ok(applied)
+}
+
 /// What connecting came back with, as a sentence for whoever starts the server.
 fn refused(err: sqlx::Error, place: &str) -> DbError {
     let code = match &err {
@@ -72,6 +81,9 @@ async fn apply_all(conn: &mut PgConnection, plan: &Plan, clock: &Clock) -> Resul
     loop {
         let applied: Applied = query_as(LIST).fetch_all(&mut *conn).await?;
         let Some(step) = plan.next(&applied)? else { return Ok(done) };
+        if done.is_empty() && !applied.is_empty() {
+            tracing::info!(target: "db", "no copy is made of a PostgreSQL database before it is migrated: pg_dump is the operator's");
+        }
         let result = async {
             let mut tx = conn.begin().await?;
             raw_sql(step.sql).execute(&mut *tx).await?;

@@ -17,16 +17,30 @@ use crate::{DbError, connect};
 /// Another replica may be migrating; so long do we wait for each of its steps.
 const WAIT: Duration = Duration::from_secs(60);
 const COPIES_KEPT: usize = 3;
+/// What has to stay free beside the copy, for the migration itself.
+const RESERVE: u64 = 32 << 20;
 
-pub(super) async fn migrate(path: &Path, plan: &Plan, clock: &Clock) -> Result<Vec<String>, DbError> {
+pub(super) async fn migrate(path: &Path, plan: &Plan, clock: &Clock, backup: bool) -> Result<Vec<String>, DbError> {
     connect::create_sqlite_file(path)?;
     let mut conn = open(path).await?;
-    let result = apply_all(&mut conn, path, plan, clock).await;
+    let result = apply_all(&mut conn, path, plan, clock, backup).await;
     // Drops the last reference to the file, so that the pools start from a clean slate.
     let closed = conn.close().await;
     let steps = result?;
     closed?;
     Ok(steps)
+}
+
+/// What is recorded as applied.
+pub(super) async fn applied(path: &Path) -> Result<Applied, DbError> {
+    let mut conn = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(Duration::from_secs(3)).connect().await?;
+    let known = query("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'schema_migrations'").fetch_optional(&mut conn).await?;
+    let applied = match known {
+        Some(_) => query_as(LIST).fetch_all(&mut conn).await?,
+        None => Applied::new(),
+    };
+    conn.close().await?;
+    Ok(applied)
 }
 
 /// With foreign keys off, as SQLite asks for when tables are rebuilt; each step is checked as a whole instead.
@@ -48,10 +62,10 @@ async fn open(path: &Path) -> Result<SqliteConnection, DbError> {
     }
 }
 
-async fn apply_all(conn: &mut SqliteConnection, path: &Path, plan: &Plan, clock: &Clock) -> Result<Vec<String>, DbError> {
+async fn apply_all(conn: &mut SqliteConnection, path: &Path, plan: &Plan, clock: &Clock, backup: bool) -> Result<Vec<String>, DbError> {
     let mut done = Vec::new();
     // Copied, or made here and now, with nothing in it that a copy could save.
-    let mut safe = None;
+    let mut safe = (!backup).then_some(true);
     loop {
         let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
         tx.execute(CREATE_TABLE).await?;
@@ -85,6 +99,7 @@ async fn safety_copy(path: &Path, step: &Step) -> Result<(), DbError> {
     let copy = sibling(path, &format!(".before-{}-{}", step.component, step.name));
     let unfinished = sibling(path, ".copying");
     let failed = |err: std::io::Error| DbError::Setup(format!("no safety copy at {}: {err}", copy.display()));
+    room_for_copy(path, &copy)?;
     // SQLite writes into an empty file, and this one belongs to its owner only.
     let _ = fs::remove_file(&unfinished);
     connect::create_sqlite_file(&unfinished)?;
@@ -95,6 +110,25 @@ async fn safety_copy(path: &Path, step: &Step) -> Result<(), DbError> {
     fs::rename(&unfinished, &copy).map_err(failed)?;
     tracing::info!(target: "db", copy = %copy.display(), "copied the database before migrating it");
     forget_old_copies(path).map_err(failed)
+}
+
+/// Said before anything is changed: a disk that fills up in the middle stops more than this.
+fn room_for_copy(path: &Path, copy: &Path) -> Result<(), DbError> {
+    let size = |path: &Path| fs::metadata(path).map_or(0, |file| file.len());
+    let needed = size(path) + size(&sibling(path, "-wal"));
+    let folder = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Where the free space cannot be read, the copy itself will tell.
+    let Ok(stats) = rustix::fs::statvfs(folder) else { return Ok(()) };
+    let free = stats.f_bavail.saturating_mul(stats.f_frsize);
+    if free > needed.saturating_add(RESERVE) {
+        return Ok(());
+    }
+    Err(DbError::Setup(format!(
+        "no room for the safety copy {}: {} MiB are free, {} are needed; make room, or set database.backup_before_migrate = false once you have a copy elsewhere",
+        copy.display(),
+        free >> 20,
+        (needed + RESERVE) >> 20
+    )))
 }
 
 fn forget_old_copies(path: &Path) -> std::io::Result<()> {

@@ -97,6 +97,23 @@ async fn sqlite_is_copied_before_its_data_is_migrated_and_three_copies_are_kept(
 }
 
 #[tokio::test]
+async fn whoever_has_copies_elsewhere_may_do_without() {
+    let mut test = TestDb::create(Dialect::Sqlite).await;
+    insert(&test.open(&[NOTES]).await, 1, "one").await.unwrap();
+    test.config.backup_before_migrate = false;
+    test.open(&[MORE]).await;
+    assert!(copies(&test).is_empty());
+}
+
+each_backend! {
+    async fn a_newer_database_is_known_without_changing_it(test: TestDb) {
+        test.open(&[MORE]).await;
+        Db::check_version(&test.config, &[MORE]).await.unwrap();
+        assert!(matches!(Db::check_version(&test.config, &[NOTES]).await, Err(DbError::Newer(_))));
+    }
+}
+
+#[tokio::test]
 async fn a_new_sqlite_file_is_not_copied_however_many_steps_make_it() {
     let test = TestDb::create(Dialect::Sqlite).await;
     test.open(&[MORE]).await;

@@ -32,7 +32,9 @@ impl Scene {
     pub(super) async fn new(first: Baluarte, heartbeat: Duration) -> Self {
         let url = first.site().database_url();
         let postgres = url.starts_with("postgres").then(|| url.rsplit('/').next().unwrap_or_default().to_owned());
-        let db = Db::open(&DatabaseConfig { url: Secret::new(url), connections: 2 }).await.expect("the database opens");
+        let db = Db::open(&DatabaseConfig { url: Secret::new(url), connections: 2, ..DatabaseConfig::default() })
+            .await
+            .expect("the database opens");
         let others = [&["serve", "--roles", "web"][..], &["serve"], &["worker"], &["worker"]];
         let others: Vec<_> = others.into_iter().map(|launch| first.replica_as(launch)).collect();
         let processes = std::iter::once(first).chain(others).collect();
