@@ -55,7 +55,7 @@ for (const javaScriptEnabled of [true, false]) {
     await page.getByRole('button', { name: 'Add Kite to basket' }).click();
     await page.getByRole('button', { name: /Order for €31\.50/ }).click();
     await page.waitForLoadState();
-    assert.match((await (await page.goto(`${demo.url}/orders`)).json()).items[0].email, /nora/);
+    assert.match(await (await page.goto(`${demo.url}/orders`)).text(), /<td>[^<]*nora[^<]*<\/td>/);
 
     // Refused where role or plan says so, with a page that says why.
     for (const path of ['/admin', '/reports']) {

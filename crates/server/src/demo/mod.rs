@@ -1,5 +1,7 @@
 //! `baluarte demo`: a whole system in a temporary folder, gone when it ends.
 
+mod catalogue;
+mod html;
 mod shop;
 
 use std::{
@@ -142,12 +144,13 @@ health = {{ path = "/healthz", every = "10s" }}
 }
 
 /// A route of every kind of access.
-const ROUTES: [(&str, &str); 6] = [
+const ROUTES: [(&str, &str); 7] = [
     ("/", "public"),
     ("/basket", "signed-in"),
     ("/orders", "signed-in"),
     ("/reports", "plan:pro"),
     ("/admin", "role:admin"),
+    ("/export", "scope:orders"),
     ("/stream", "public"),
 ];
 
@@ -213,7 +216,7 @@ Baluarte demo: a small shop that knows nothing of passwords, behind Baluarte.
     }
     let _ = write!(
         out,
-        "\n  Anybody           /  /whoami  /stream\n  Signed in         /orders  /basket\n  Plan pro          /reports   (nobody has it yet: refused)\n  Role admin        /admin\n\nCtrl-C ends it and leaves nothing behind.\n"
+        "\n  Anybody           /  /whoami  /stream\n  Signed in         /orders  /basket\n  Plan pro          /reports   (nobody has it yet: refused)\n  Role admin        /admin\n  Scope orders      /export    (for programs with an API key of that scope: refused)\n\nCtrl-C ends it and leaves nothing behind.\n"
     );
     out
 }

@@ -6,7 +6,6 @@
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     convert::Infallible,
-    fmt::Write as _,
     future::Future,
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -27,6 +26,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use super::{
+    catalogue::{PRODUCTS, Product},
+    html::{escape, page, price, put_html},
+};
+
 /// Serves the shop until `stop` resolves.
 pub(super) async fn serve(listener: TcpListener, stop: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
     axum::serve(listener, router()).with_graceful_shutdown(stop).await
@@ -41,10 +45,12 @@ pub(super) async fn serve(listener: TcpListener, stop: impl Future<Output = ()> 
 /// | `/basket`, `/orders` | what the caller wants and has bought | `signed-in` |
 /// | `/reports` | turnover by product | `plan:pro` |
 /// | `/admin` | everybody's orders | `role:admin` |
+/// | `/export` | the same for programs | `scope:orders` |
 pub(super) fn router() -> Router {
     Router::new()
         .route("/", get(front_page))
         .route("/style.css", get(style))
+        .route("/pictures/{file}", get(picture))
         .route("/favicon.ico", get(|| async { StatusCode::NO_CONTENT }))
         .route("/healthz", get(|| async { Json(json!({ "ok": true })) }))
         .route("/products", get(|| async { Json(PRODUCTS) }))
@@ -56,26 +62,11 @@ pub(super) fn router() -> Router {
         .route("/orders", get(list_orders).post(place_order))
         .route("/orders/new", post(place_order_by_form))
         .route("/reports", get(turnover))
+        .route("/export", get(export))
         .route("/admin", get(admin_page))
+        .fallback(nothing_here)
         .with_state(Arc::<Mutex<Shop>>::default())
 }
-
-#[derive(Debug, Serialize)]
-struct Product {
-    id: &'static str,
-    name: &'static str,
-    picture: &'static str,
-    price_cents: u32,
-}
-
-const PRODUCTS: &[Product] = &[
-    Product { id: "mug", name: "Enamel mug", picture: "☕", price_cents: 1_490 },
-    Product { id: "lamp", name: "Reading lamp", picture: "💡", price_cents: 4_900 },
-    Product { id: "notebook", name: "Dotted notebook", picture: "📓", price_cents: 1_250 },
-    Product { id: "plant", name: "A plant that forgives", picture: "🪴", price_cents: 2_300 },
-    Product { id: "kite", name: "Kite", picture: "🪁", price_cents: 3_150 },
-    Product { id: "map", name: "Map of somewhere else", picture: "🗺️", price_cents: 1_800 },
-];
 
 /// A demo runs for an afternoon, but nothing in it grows without end.
 const CUSTOMERS_MAX: usize = 1_000;
@@ -106,10 +97,10 @@ type Shared = State<Arc<Mutex<Shop>>>;
 
 /// Who is calling, as Baluarte says. Empty fields: nobody has signed in.
 #[derive(Debug, Clone, Default, Serialize)]
-struct Caller {
-    user: String,
-    email: String,
-    groups: Vec<String>,
+pub(super) struct Caller {
+    pub(super) user: String,
+    pub(super) email: String,
+    pub(super) groups: Vec<String>,
 }
 
 impl<S: Sync> FromRequestParts<S> for Caller {
@@ -175,9 +166,17 @@ async fn ten_parts() -> Response {
     ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], Body::from_stream(lines)).into_response()
 }
 
-async fn show_basket(State(shop): Shared, Customer(caller): Customer) -> Json<Value> {
+/// People see their basket on the front page: also those who come here from signing in.
+async fn show_basket(State(shop): Shared, Customer(caller): Customer, headers: HeaderMap) -> Response {
+    if is_browser(&headers) {
+        return Redirect::to("./").into_response();
+    }
     let basket = lock(&shop).baskets.get(&caller.user).cloned().unwrap_or_default();
-    Json(json!({ "items": basket, "total_cents": total_cents(&basket) }))
+    Json(json!({ "items": basket, "total_cents": total_cents(&basket) })).into_response()
+}
+
+fn is_browser(headers: &HeaderMap) -> bool {
+    text(headers, "accept").contains("text/html")
 }
 
 async fn add_to_basket(State(shop): Shared, Customer(caller): Customer, Path(product): Path<String>) -> Result<StatusCode, Refusal> {
@@ -214,9 +213,16 @@ fn put_one(shop: &Mutex<Shop>, caller: &Caller, product: &str) -> Result<(), Ref
     Ok(())
 }
 
-async fn list_orders(State(shop): Shared, Customer(caller): Customer) -> Json<Value> {
+async fn list_orders(State(shop): Shared, Customer(caller): Customer, headers: HeaderMap) -> Response {
     let orders: Vec<Order> = lock(&shop).orders.iter().filter(|order| order.customer == caller.user).cloned().collect();
-    Json(json!({ "items": orders }))
+    if is_browser(&headers) {
+        return page("Corner Shop: your orders", &caller, &order_list("Your orders", &orders)).into_response();
+    }
+    Json(json!({ "items": orders })).into_response()
+}
+
+async fn export(State(shop): Shared) -> Json<Value> {
+    Json(json!({ "items": lock(&shop).orders }))
 }
 
 async fn place_order(State(shop): Shared, Customer(caller): Customer) -> Result<Response, Refusal> {
@@ -266,11 +272,11 @@ async fn front_page(State(shop): Shared, caller: Caller) -> Html<String> {
     let basket = lock(&shop).baskets.get(&caller.user).cloned().unwrap_or_default();
     let mut body = String::from("<h2>Things you can buy</h2><ul class=\"products\">");
     for product in PRODUCTS {
-        let Product { id, name, picture, price_cents } = product;
+        let Product { id, name, price_cents, .. } = product;
         put_html(
             &mut body,
             format_args!(
-                "<li><span class=\"picture\" aria-hidden=\"true\">{picture}</span><h3>{name}</h3><p>{}</p>\
+                "<li><img class=\"picture\" src=\"pictures/{id}.svg\" alt=\"\" width=\"48\" height=\"48\"><h3>{name}</h3><p>{}</p>\
                  <form method=\"post\" action=\"basket\"><input type=\"hidden\" name=\"product\" value=\"{id}\">\
                  <button>Add<span class=\"for-readers\"> {name}</span> to basket</button></form></li>",
                 price(*price_cents)
@@ -295,55 +301,37 @@ async fn front_page(State(shop): Shared, caller: Caller) -> Html<String> {
 }
 
 async fn admin_page(State(shop): Shared, caller: Caller) -> Html<String> {
-    let mut body = String::from("<h2>All orders</h2>");
-    let shop = lock(&shop);
-    if shop.orders.is_empty() {
+    let orders: Vec<Order> = lock(&shop).orders.iter().cloned().collect();
+    page("Corner Shop: orders", &caller, &order_list("All orders", &orders))
+}
+
+fn order_list(title: &str, orders: &[Order]) -> String {
+    let mut body = format!("<h2>{title}</h2>");
+    if orders.is_empty() {
         body.push_str("<p>None yet.</p>");
-    } else {
-        body.push_str("<table><thead><tr><th>Order</th><th>Customer</th><th>Pieces</th><th>Total</th></tr></thead><tbody>");
-        for order in &shop.orders {
-            let (number, email, pieces) = (order.number, escape(&order.email), order.items.values().sum::<u32>());
-            let total = price(order.total_cents);
-            put_html(&mut body, format_args!("<tr><td>{number}</td><td>{email}</td><td>{pieces}</td><td>{total}</td></tr>"));
-        }
-        body.push_str("</tbody></table>");
+        return body;
     }
-    page("Corner Shop: orders", &caller, &body)
+    body.push_str("<table><thead><tr><th>Order</th><th>Customer</th><th>Pieces</th><th>Total</th></tr></thead><tbody>");
+    for order in orders {
+        let (number, email, pieces) = (order.number, escape(&order.email), order.items.values().sum::<u32>());
+        let total = price(order.total_cents);
+        put_html(&mut body, format_args!("<tr><td>{number}</td><td>{email}</td><td>{pieces}</td><td>{total}</td></tr>"));
+    }
+    body.push_str("</tbody></table>");
+    body
 }
 
-fn page(title: &str, caller: &Caller, body: &str) -> Html<String> {
-    let who = if caller.user.is_empty() {
-        "<a class=\"button\" href=\"/auth/login?return_to=/\">Sign in</a> <a href=\"/auth/register?return_to=/\">Create an account</a>"
-            .to_owned()
-    } else {
-        format!(
-            "<span>{} <small>{}</small></span> <a href=\"/auth/account\">Account</a>\
-             <form method=\"post\" action=\"/auth/logout\"><button>Sign out</button></form>",
-            escape(&caller.email),
-            escape(&caller.groups.join(", "))
-        )
-    };
-    Html(format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <title>{title}</title><link rel=\"stylesheet\" href=\"style.css\"></head><body>\
-         <header><h1><a href=\"./\">Corner Shop</a></h1><nav aria-label=\"Account\">{who}</nav></header><main>{body}</main>\
-         <footer><p>A sample app. It has no accounts, no sessions and no limits of its own: Baluarte in front of it does.</p>\
-         <nav aria-label=\"Doors\"><a href=\"whoami\">Who am I?</a> <a href=\"orders\">Orders (signed in)</a> \
-         <a href=\"reports\">Reports (plan pro)</a> <a href=\"admin\">All orders (administrators)</a> <a href=\"stream\">A stream</a></nav>\
-         </footer></body></html>"
-    ))
+async fn nothing_here(caller: Caller) -> (StatusCode, Html<String>) {
+    let body = "<h2>There is nothing here</h2><p><a href=\"/\">Back to the shop</a></p>";
+    (StatusCode::NOT_FOUND, page("Corner Shop: nothing here", &caller, body))
 }
 
-fn price(cents: u32) -> String {
-    format!("€{}.{:02}", cents / 100, cents % 100)
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
-fn put_html(into: &mut String, html: std::fmt::Arguments<'_>) {
-    into.write_fmt(html).expect("writing to a string cannot fail");
+async fn picture(Path(file): Path<String>) -> Response {
+    let known = PRODUCTS.iter().find(|product| file.strip_suffix(".svg") == Some(product.id));
+    match known {
+        Some(product) => ([(header::CONTENT_TYPE, "image/svg+xml")], product.svg()).into_response(),
+        None => Refusal(StatusCode::NOT_FOUND, "no such picture").into_response(),
+    }
 }
 
 fn text(headers: &HeaderMap, name: &str) -> String {
@@ -378,6 +366,17 @@ mod tests {
         assert!(call(&shop, "GET", "/basket", "ana").await.1.contains("\"total_cents\":1490"));
         assert!(call(&shop, "GET", "/basket", "bob").await.1.contains("\"total_cents\":0"));
         assert_eq!(call(&shop, "GET", "/basket", "").await.0, StatusCode::UNAUTHORIZED);
+    }
+
+    #[tokio::test]
+    async fn every_product_has_a_picture_and_a_wrong_address_a_page() {
+        let shop = router();
+        for product in PRODUCTS {
+            let (status, svg) = call(&shop, "GET", &format!("/pictures/{}.svg", product.id), "").await;
+            assert!(status == StatusCode::OK && svg.starts_with("<svg"), "{}", product.id);
+        }
+        let (status, page) = call(&shop, "GET", "/nowhere", "").await;
+        assert!(status == StatusCode::NOT_FOUND && page.contains("nothing here"), "{page}");
     }
 
     #[tokio::test]
