@@ -6,6 +6,8 @@ use std::{
     path::Path,
 };
 
+use baluarte_db::DatabaseConfig;
+use baluarte_kernel::{Findings, Secret};
 use clap::Args;
 
 use super::{Failure, print};
@@ -28,12 +30,16 @@ pub(super) struct Init {
     /// The sender of e-mails: "Shop <no-reply@example.com>"
     #[arg(long)]
     email_from: Option<String>,
+    /// Where everything is stored; a path that begins with / is the same from every folder
+    #[arg(long, default_value = "sqlite:data/baluarte.db")]
+    database: String,
 }
 
 struct Answers {
     domain: String,
     upstream: String,
     email_from: String,
+    database: String,
 }
 
 impl Init {
@@ -67,7 +73,18 @@ impl Init {
             domain: ask(asking, self.domain, "Domain people will use (empty: only this machine)", "")?,
             upstream: ask(asking, self.upstream, "Address of your app", "http://127.0.0.1:9000")?,
             email_from: ask(asking, self.email_from, "Sender of e-mails (empty: later)", "")?,
+            database: self.database.trim().to_owned(),
         };
+        let mut findings = Findings::default();
+        let database = DatabaseConfig { url: Secret::new(answers.database.as_str()), ..DatabaseConfig::default() };
+        database.validate(&mut findings);
+        if let Some(finding) = findings.into_vec().into_iter().next() {
+            return Err(Failure::Usage(format!("--database: {}", finding.problem)));
+        }
+        // It would stand in a file that everybody may read.
+        if !database.is_sqlite() {
+            return Err(Failure::Usage("--database takes sqlite:PATH; put the address of PostgreSQL into .env as DATABASE_URL".to_owned()));
+        }
         if !answers.domain.is_empty() && format!("https://{}", answers.domain).parse::<PublicUrl>().is_err() {
             return Err(Failure::Usage(format!("{:?} is not a domain such as shop.example.com", answers.domain)));
         }
@@ -106,7 +123,7 @@ fn config_text(answers: &Answers) -> String {
             answers.domain
         );
     }
-    out.push_str("\n[database]\nurl = \"sqlite:data/baluarte.db\"\n");
+    let _ = write!(out, "\n[database]\nurl = {:?}\n", answers.database);
     if !answers.email_from.is_empty() {
         let _ = write!(out, "\n[notify]\nemail_from = {:?}\n", answers.email_from);
     }
