@@ -13,7 +13,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::config::Config;
+use crate::{components, config::Config};
 
 /// How long one part may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -98,12 +98,17 @@ async fn database(config: &Config) -> Probe {
         Ok(Ok(db)) => {
             let answer = db.ping().await;
             db.close().await;
+            if answer.is_ok()
+                && let Ok(Err(err)) = timeout(PATIENCE, Db::check_version(&config.database, components::MIGRATIONS)).await
+            {
+                return fail("database", with_place(&place, &err), "`serve` would refuse to start with it");
+            }
             match answer {
                 Ok(()) => pass("database", format!("{place} answers")),
-                Err(err) => fail("database", format!("{place}: {}", chain(&err)), hint),
+                Err(err) => fail("database", with_place(&place, &err), hint),
             }
         }
-        Ok(Err(err)) => fail("database", format!("{place}: {}", chain(&err)), hint),
+        Ok(Err(err)) => fail("database", with_place(&place, &err), hint),
         Err(_) => fail("database", format!("{place} does not answer"), hint),
     }
 }
@@ -179,6 +184,12 @@ fn disk(config: &Config) -> Probe {
         }
         Err(err) => warn("disk", format!("{}: {err}", folder.display()), "the free space could not be read"),
     }
+}
+
+/// Most of these errors name the place themselves.
+fn with_place(place: &str, err: &dyn std::error::Error) -> String {
+    let told = chain(err);
+    if told.contains(place) { told } else { format!("{place}: {told}") }
 }
 
 fn chain(err: &dyn std::error::Error) -> String {

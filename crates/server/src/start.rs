@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use crate::{components, config::Config, lifecycle, private};
 
 /// How long a database may take to appear: containers of one installation start together.
-const DATABASE_PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const DATABASE_PATIENCE: Duration = Duration::from_secs(30);
 const DATABASE_RETRY: Duration = Duration::from_millis(500);
 
 /// Brings the schema up to date; waits for a database that is still starting. Returns the steps applied.

@@ -67,7 +67,7 @@ impl Migrate {
     pub(super) fn run(self, global: &Global) -> Result<(), Failure> {
         let config = global.load()?.config;
         let runtime = serve::control_runtime().map_err(Failure::chain)?;
-        let applied = runtime.block_on(start::migrate_alone(&config, Duration::from_secs(10))).map_err(Failure::chain)?;
+        let applied = runtime.block_on(start::migrate_alone(&config, start::DATABASE_PATIENCE)).map_err(Failure::chain)?;
         let mut out = String::new();
         for step in &applied {
             let _ = writeln!(out, "applied {step}");

@@ -65,18 +65,62 @@ pub(super) struct Man {
 
 impl Man {
     pub(super) fn run(self, command: Command) -> Result<(), Failure> {
+        let command = for_the_manual(command);
         match self.out {
             Some(folder) => {
                 std::fs::create_dir_all(&folder)?;
-                clap_mangen::generate_to(command, &folder).map_err(Failure::from)
+                clap_mangen::generate_to(command, &folder)?;
+                for entry in std::fs::read_dir(&folder)? {
+                    let page = entry?.path();
+                    let ours = page.file_name().is_some_and(|name| name.to_string_lossy().starts_with("baluarte"));
+                    if ours && page.extension().is_some_and(|kind| kind == "1") {
+                        std::fs::write(&page, with_values(&std::fs::read_to_string(&page)?))?;
+                    }
+                }
+                Ok(())
             }
             None => {
                 let mut text = Vec::new();
                 clap_mangen::Man::new(command).render(&mut text)?;
-                print(&String::from_utf8_lossy(&text))
+                print(&with_values(&String::from_utf8_lossy(&text)))
             }
         }
     }
+}
+
+/// Every page says how its command ends.
+fn for_the_manual(command: Command) -> Command {
+    fn prepare(command: Command, help: &str) -> Command {
+        command.after_help(help.to_owned()).mut_subcommands(|inner| prepare(inner, help))
+    }
+    let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    prepare(command, &help)
+}
+
+/// The synopsis with the values that options take: its writer gives them in the list of options only.
+fn with_values(page: &str) -> String {
+    let valued: Vec<(String, &str)> = page
+        .lines()
+        .filter(|line| line.starts_with("\\fB"))
+        .filter_map(|line| line.split_once(" \\fI"))
+        .filter(|(name, value)| name.ends_with("\\fR") && value.ends_with("\\fR"))
+        .filter_map(|(name, value)| Some((format!("{}]", name.rsplit(", ").next()?), value)))
+        .collect();
+    let synopsis = |line: &str| {
+        valued.iter().fold(line.to_owned(), |line, (name, value)| {
+            line.replace(&format!("[{name}"), &format!("[{} \\fI{value}]", name.trim_end_matches(']')))
+        })
+    };
+    let mut in_synopsis = false;
+    let mut out = String::with_capacity(page.len());
+    for line in page.lines() {
+        if line.starts_with(".SH") {
+            in_synopsis = line == ".SH SYNOPSIS";
+        }
+        out.push_str(&if in_synopsis { synopsis(line) } else { line.to_owned() });
+        out.push('\n');
+    }
+    out
 }
 
 #[derive(Debug, Args)]

@@ -37,11 +37,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use billing::{BillingConfig, PlanConfig};
+use compact::Compact;
 pub use example::example;
 pub use schema::Schema;
 pub use server::{SecretsConfig, ServerConfig};
 pub use show::{Effective, effective};
-use compact::Compact;
 pub use tree::{Origin, Tree};
 pub use values::{ListenAddr, Network, PublicUrl};
 

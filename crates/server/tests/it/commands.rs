@@ -59,6 +59,18 @@ fn init_writes_a_configuration_that_is_valid_and_keeps_the_secrets_private() {
 }
 
 #[test]
+fn the_service_and_the_commands_of_its_user_have_one_database() {
+    let unit = fs::read_to_string(crate::outside::repository().join("deploy/baluarte.service")).expect("it is there");
+    assert!(!unit.lines().any(|line| line.starts_with("Environment")), "the unit would say something that the command line does not");
+    let site = Scratch::new();
+    let url = "sqlite:/var/lib/baluarte/baluarte.db";
+    assert!(unit.contains(&format!("baluarte init --database {url}")));
+    site.run(&["init", "--yes", "--database", url]).expect(0);
+    site.run(&["config", "show"]).expect(0).says(&format!("database.url = \"{url}\"    # baluarte.toml"));
+    Scratch::new().run(&["init", "--yes", "--database", "mysql://x"]).expect(2).says("--database: found mysql:…");
+}
+
+#[test]
 fn init_never_overwrites() {
     let site = Scratch::new().file(".env", "SECRET_KEY=mine\n");
     site.run(&["init", "--yes"]).expect(1).says(".env exists already; nothing was written");
@@ -88,6 +100,9 @@ fn completions_and_manual_pages_are_written_for_every_command() {
     }
     site.run(&["man"]).expect(0).says(".TH baluarte 1");
     site.run(&["man", "--out", "pages"]).expect(0);
+    let page = fs::read_to_string(site.path("pages/baluarte-audit-anchor.1")).expect("it was written");
+    assert!(page.contains(r"[\fB\-\-config\fR \fI<FILE>\fR]"), "{page}");
+    assert!(page.contains("2 wrong usage"), "{page}");
     assert!(site.path("pages/baluarte-serve.1").exists());
 }
 

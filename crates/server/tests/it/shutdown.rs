@@ -137,6 +137,8 @@ async fn a_database_of_a_newer_version_is_refused_in_one_sentence() {
     let ran = app.run(&["serve"], "").expect_code(1);
     assert!(ran.stderr.contains("newer"), "{}", ran.stderr);
     assert_eq!(ran.stderr.trim().lines().count(), 1, "{}", ran.stderr);
+    let checked = app.run(&["check", "--live"], "").expect_code(1);
+    assert!(checked.stdout.contains("FAIL  database") && checked.stdout.contains("newer"), "{}", checked.stdout);
 }
 
 /// Records a migration that this version does not know.

@@ -71,9 +71,10 @@ fn javascript(Request { server, method, path, signed_in, body }: &Request<'_>) -
     }
     if let Some(body) = body {
         // JSON is JavaScript.
-        let shown = match body.media_type.contains("json") {
-            true => format!("JSON.stringify({})", body.example.replace('\n', "\n  ")),
-            false => quoted(&body.example),
+        let shown = if body.media_type.contains("json") {
+            format!("JSON.stringify({})", body.example.replace('\n', "\n  "))
+        } else {
+            quoted(&body.example)
         };
         options.push_str(&format!("\n  body: {shown},"));
     }

@@ -25,7 +25,6 @@ use crate::{Page, Visit, asset_url};
 /// Everything the page says, worked out once.
 #[derive(Debug)]
 struct Reference {
-    title: String,
     version: String,
     description: String,
     groups: Vec<Group>,
@@ -52,7 +51,7 @@ impl Reference {
             }
         }
         groups.sort_by(|a, b| a.name.cmp(&b.name));
-        Self { title: text("/info/title"), version: text("/info/version"), description: text("/info/description"), groups }
+        Self { version: text("/info/version"), description: text("/info/description"), groups }
     }
 }
 
@@ -71,6 +70,7 @@ pub fn docs_routes(document: &OpenApi) -> Router {
 }
 
 async fn show(State(reference): State<Arc<Reference>>, visit: Visit) -> Response {
-    let content = DocsPage { t: Words::of(visit.locale), reference: &reference, script: asset_url("docs.js") };
-    Page::sheet(&visit, &reference.title).public().respond(StatusCode::OK, &content)
+    let t = Words::of(visit.locale);
+    let content = DocsPage { t, reference: &reference, script: asset_url("docs.js") };
+    Page::sheet(&visit, t.title).public().respond(StatusCode::OK, &content)
 }

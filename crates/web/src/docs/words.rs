@@ -1,6 +1,7 @@
 crate::texts! {
     /// The words around the reference; what the operations say of themselves is English.
     pub(super) struct Words {
+        title: "API reference", "Referencia de la API", "Referência da API";
         version: "Version", "Versión", "Versão";
         contents: "Operations", "Operaciones", "Operações";
         machine: "For programs: the OpenAPI document", "Para programas: el documento OpenAPI", "Para programas: o documento OpenAPI";
