@@ -2,6 +2,7 @@
 
 mod floods;
 mod http1;
+mod http1_ends;
 mod http2;
 mod life;
 mod meta;
