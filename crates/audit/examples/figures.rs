@@ -205,6 +205,7 @@ fn somebody(clock: &Clock, n: usize) -> Ctx {
         scopes: None,
         credential: CredentialKind::SessionCookie,
         issued_at: now,
+        proven_at: now,
         epoch: 0,
         expires_at: now,
     };

@@ -69,6 +69,7 @@ fn main() {
         scopes: None,
         credential: CredentialKind::AccessToken,
         issued_at: Timestamp::default(),
+        proven_at: Timestamp::default(),
         epoch: 0,
         expires_at: forever,
     };

@@ -1,8 +1,8 @@
 //! Who may use a route.
 
-use std::str::FromStr;
+use std::{str::FromStr, time::Duration};
 
-use baluarte_kernel::{EntitledPlan, Entitlements, Principal};
+use baluarte_kernel::{EntitledPlan, Entitlements, Principal, Timestamp};
 
 /// `public`, `signed-in`, `role:NAME`, `plan:NAME`, `scope:NAME`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,16 @@ pub(crate) enum Denied {
     Role(String),
     Plan(String),
     Scope(String),
+    /// They showed who they are longer ago than this.
+    Stale(Duration),
+}
+
+/// Whether somebody has shown who they are lately enough.
+pub(crate) fn is_fresh(principal: &Principal, max_age: Option<Duration>, now: Timestamp) -> Result<(), Denied> {
+    match max_age {
+        Some(max_age) if principal.proven_at.plus(max_age) <= now => Err(Denied::Stale(max_age)),
+        _ => Ok(()),
+    }
 }
 
 impl Access {
@@ -71,7 +81,7 @@ impl FromStr for Access {
 mod tests {
     use std::sync::Arc;
 
-    use baluarte_kernel::{CredentialKind, FreeForAll, Id, Timestamp};
+    use baluarte_kernel::{CredentialKind, FreeForAll, Id};
 
     use super::*;
 
@@ -85,6 +95,7 @@ mod tests {
             scopes,
             credential: CredentialKind::ApiKey,
             issued_at: Timestamp::default(),
+            proven_at: Timestamp::default(),
             epoch: 0,
             expires_at: Timestamp::default(),
         }

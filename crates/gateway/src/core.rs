@@ -17,7 +17,7 @@ use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
 
 use crate::{
     Gateway, Parts,
-    access::{Access, Denied},
+    access::{self, Access, Denied},
     calls::Recorded,
     credentials::{Credentials, Known, Presented},
     guesses::Guesses,
@@ -195,6 +195,11 @@ impl Core {
         if let Err(denied) = route.access.allows(who, &*parts.entitlements) {
             return self.deny(denied, caller, &request, meta);
         }
+        if let (Some(max_age), Some((principal, _))) = (route.max_age, who)
+            && let Err(denied) = access::is_fresh(principal, Some(max_age), parts.clock.now())
+        {
+            return self.deny(denied, caller, &request, meta);
+        }
 
         let answer = match &route.target {
             Target::Directory(directory) => Box::pin(directory.answer(&request)).await?,
@@ -262,7 +267,12 @@ impl Core {
         request: &Request<RequestBody>,
         meta: &RequestMeta,
     ) -> Result<Response<ResponseBody>, Box<Problem>> {
-        if denied != Denied::NotSignedIn {
+        let place = match &denied {
+            Denied::NotSignedIn => sign_in::LOGIN,
+            Denied::Stale(_) => sign_in::CONFIRM,
+            _ => "",
+        };
+        if place.is_empty() {
             return Err(Box::new(sign_in::refusal(denied)));
         }
         if let Some(problem) = caller.cross_origin {
@@ -280,7 +290,7 @@ impl Core {
         let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
         let mut response = Response::new(ResponseBody::Empty);
         *response.status_mut() = StatusCode::FOUND;
-        if let Ok(location) = HeaderValue::from_str(&sign_in::login_address(&self.gateway.0.parts, &meta.host, target)) {
+        if let Ok(location) = HeaderValue::from_str(&sign_in::address(place, &self.gateway.0.parts, &meta.host, target)) {
             response.headers_mut().insert(header::LOCATION, location);
         }
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -26,6 +26,11 @@ baluarte_web::problems! {
         explanation: "This address is for people with an account, and the request carried no valid credential.", "Esta dirección es para personas con cuenta y la petición no traía una credencial válida.", "Este endereço é para pessoas com conta e a requisição não trazia uma credencial válida.";
         remedy: "Sign in, or send a valid access token.", "Inicia sesión o envía un token de acceso válido.", "Entre ou envie um token de acesso válido.";
     }
+    STEP_UP_REQUIRED = UNAUTHORIZED "gateway.step_up_required" {
+        title: "Show again that it is you", "Demuestra de nuevo que eres tú", "Mostre de novo que é você";
+        explanation: "This address asks for people who have shown lately who they are.", "Esta dirección pide que hayas demostrado hace poco quién eres.", "Este endereço pede que você tenha mostrado há pouco quem é.";
+        remedy: "Confirm with the second factor or the password (POST /api/v1/auth/step-up), refresh the access token and try again.", "Confirma con el segundo factor o la contraseña (POST /api/v1/auth/step-up), renueva el token de acceso e inténtalo de nuevo.", "Confirme com o segundo fator ou a senha (POST /api/v1/auth/step-up), renove o token de acesso e tente de novo.";
+    }
     ROLE_REQUIRED = FORBIDDEN "gateway.role_required" {
         title: "Your account may not open this", "Tu cuenta no puede abrir esto", "Sua conta não pode abrir isto";
         explanation: "This address is for accounts with another role.", "Esta dirección es para cuentas con otro rol.", "Este endereço é para contas com outra função.";

@@ -63,15 +63,18 @@ pub(crate) fn is_navigation(headers: &HeaderMap, method: &Method) -> bool {
     }
 }
 
-/// Where to sign in, and come back from. Our own pages answer on the host that was asked for, unless they have one of their own:
+pub(crate) const LOGIN: &str = "/auth/login";
+pub(crate) const CONFIRM: &str = "/auth/confirm";
+
+/// Where to sign in, or to show again who one is, and come back from. Our own pages answer on the host that was asked for, unless they have one of their own:
 /// a session belongs to one host, so from there nobody can be sent back signed in.
-pub(crate) fn login_address(parts: &Parts, host: &str, target: &str) -> String {
+pub(crate) fn address(place: &str, parts: &Parts, host: &str, target: &str) -> String {
     let own = parts.own_host.as_str();
     if !own.is_empty() && without_port(host) != without_port(own) {
-        return format!("{}/auth/login", parts.public_url);
+        return format!("{}{place}", parts.public_url);
     }
     let target = ReturnTo::parse(target).map_or_else(|| "/".to_owned(), |target| target.as_str().to_owned());
-    format!("/auth/login?return_to={}", utf8_percent_encode(&target, QUERY_VALUE))
+    format!("{place}?return_to={}", utf8_percent_encode(&target, QUERY_VALUE))
 }
 
 /// What somebody is told who may not.
@@ -82,6 +85,17 @@ pub(crate) fn refusal(denied: Denied) -> Problem {
         }
         Denied::Role(role) => Problem::of(&problems::ROLE_REQUIRED).detail(format!("this needs the role {role}")),
         Denied::Plan(plan) => Problem::of(&problems::PLAN_REQUIRED).detail(format!("this needs the plan {plan} or a higher one")),
+        // RFC 9470.
+        Denied::Stale(max_age) => {
+            let seconds = max_age.as_secs();
+            let challenge = format!("Bearer error=\"insufficient_user_authentication\", max_age=\"{seconds}\"");
+            let challenge = HeaderValue::try_from(challenge).unwrap_or(HeaderValue::from_static("Bearer"));
+            Problem::of(&problems::STEP_UP_REQUIRED)
+                .detail(format!(
+                    "shown longer than {seconds} seconds ago: POST /api/v1/auth/step-up, then refresh the tokens and try again"
+                ))
+                .header(header::WWW_AUTHENTICATE, challenge)
+        }
         Denied::Scope(scope) => Problem::of(&problems::SCOPE_REQUIRED)
             .detail(format!("this needs the scope {scope}"))
             .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"insufficient_scope\"")),

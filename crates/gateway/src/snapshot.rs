@@ -170,6 +170,7 @@ fn compile(
         index: n,
         name: name.into(),
         access,
+        max_age: config.max_age.map(Period::get),
         limits,
         methods: config.methods(),
         names_methods: gateway.routes.iter().any(|other| {

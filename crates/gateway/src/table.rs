@@ -1,6 +1,6 @@
 //! The route table: built once from the configuration, then only read.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use ahash::AHashMap;
 use baluarte_kernel::Scheme;
@@ -20,6 +20,8 @@ pub(crate) struct Route {
     pub(crate) index: usize,
     pub(crate) name: Arc<str>,
     pub(crate) access: Access,
+    /// How long ago people may have shown who they are.
+    pub(crate) max_age: Option<Duration>,
     pub(crate) limits: Box<[LimitId]>,
     /// Empty: all.
     pub(crate) methods: Vec<Method>,
@@ -277,6 +279,7 @@ mod tests {
                 index: 0,
                 name: Arc::from(*name),
                 access: Access::Public,
+                max_age: None,
                 limits: Box::default(),
                 methods: methods.iter().map(|name| name.parse().unwrap()).collect(),
                 names_methods: !methods.is_empty(),

@@ -10,6 +10,7 @@ baluarte_audit::actions! {
     SESSION_BEGUN = "identity.session.begun", Info, "Somebody signed in.";
     SIGN_IN_FAILED = "identity.session.failed", Notice, "Somebody gave a wrong address or password when signing in.";
     SIGN_IN_REFUSED = "identity.session.refused", Notice, "Somebody gave the right password but may not sign in: the account is disabled or its address not confirmed.";
+    SESSION_CONFIRMED = "identity.session.confirmed", Info, "Somebody signed in showed again who they are.";
     SESSION_ENDED = "identity.session.ended", Info, "Somebody signed a device of theirs out.";
     SESSIONS_ENDED = "identity.session.ended_all", Notice, "Sessions of an account were ended together.";
     REFRESH_REUSED = "identity.refresh_token.reused", Alert, "A refresh token was used a second time: somebody has a copy. Its session has ended.";

@@ -72,6 +72,9 @@ pub enum IdentityError {
     /// Something sensitive, and the last proof of who it is was a while ago.
     #[error("asks for the password or a code")]
     ReauthenticationNeeded,
+    /// Too sensitive for a session alone: the second factor has to be proven again first.
+    #[error("asks for the second factor again")]
+    ConfirmationNeeded,
     /// What a browser made is not what was asked for, or came too late.
     #[error("not a passkey for here and now")]
     BadPasskey,

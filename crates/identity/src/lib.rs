@@ -22,8 +22,9 @@ use baluarte_kernel::UserId;
 pub use config::{EmailVerification, IdentityConfig, Registration};
 pub use error::IdentityError;
 pub use factors::{
-    Answer, Assertion, CreationOptions, EmailEnrolment, Factor, FactorKind, Factors, Method, MfaPolicy, NewCredential, OpenStep, Passkey,
-    PasskeyId, Reauthentication, RequestOptions, SecondStep, TotpEnrolment, TrustedDevice, TrustedDeviceId, Welcome,
+    Answer, Assertion, CreationOptions, EmailEnrolment, Factor, FactorKind, Factors, Method, MfaPolicy, NewCredential, OpenConfirmation,
+    OpenStep, Passkey, PasskeyId, Proof, Reauthentication, RequestOptions, SecondStep, TotpEnrolment, TrustedDevice, TrustedDeviceId,
+    Welcome,
 };
 pub use http::{NamedLimit, PROBLEMS};
 pub use mails::samples;
@@ -43,5 +44,6 @@ pub const MIGRATIONS: Migrations = Migrations {
         Migration::common("0003_factors", include_str!("../migrations/0003_factors.sql")),
         Migration::common("0004_text_messages", include_str!("../migrations/0004_text_messages.sql")),
         Migration::common("0005_passkeys", include_str!("../migrations/0005_passkeys.sql")),
+        Migration::common("0006_step_up", include_str!("../migrations/0006_step_up.sql")),
     ],
 };

@@ -157,6 +157,7 @@ mod tests {
             scopes: None,
             credential: CredentialKind::AccessToken,
             issued_at: Timestamp::default(),
+            proven_at: Timestamp::default(),
             epoch,
             expires_at: Timestamp::from_micros(100),
         }

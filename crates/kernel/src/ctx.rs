@@ -135,6 +135,7 @@ mod tests {
             scopes: scopes.map(|scopes| scopes.iter().map(|scope| (*scope).to_owned()).collect()),
             credential: CredentialKind::ApiKey,
             issued_at: Timestamp::default(),
+            proven_at: Timestamp::default(),
             epoch: 0,
             expires_at: Timestamp::default(),
         };

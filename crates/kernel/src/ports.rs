@@ -21,6 +21,9 @@ pub struct Principal {
     pub credential: CredentialKind,
     /// When the credential was issued.
     pub issued_at: Timestamp,
+    /// When its owner last showed who they are, with the second factor where there is one: by signing in, or since. The beginning
+    /// of time for what nobody ever showed anything with.
+    pub proven_at: Timestamp,
     /// How often everything of this account had been revoked when the credential was made: an earlier epoch is void.
     pub epoch: u64,
     /// After this moment the credential has to be looked at again.

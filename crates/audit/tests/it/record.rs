@@ -22,6 +22,7 @@ pub(crate) fn somebody(clock: &Clock) -> Ctx {
         scopes: None,
         credential: CredentialKind::SessionCookie,
         issued_at: clock.now(),
+        proven_at: clock.now(),
         epoch: 0,
         expires_at: clock.now(),
     };

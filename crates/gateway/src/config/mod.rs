@@ -116,6 +116,9 @@ pub struct RouteConfig {
     pub rewrite: String,
     /// `public`, `signed-in`, `role:NAME`, `plan:NAME` (that plan or a higher one) or `scope:NAME`.
     pub access: String,
+    /// Whoever last showed who they are (by signing in or confirming, with the second factor where there is one) longer ago is asked
+    /// again: `"10m"`. Not on public routes; API keys never pass.
+    pub max_age: Option<Period>,
     /// The limits that count requests of this route; `[]`: none.
     pub limits: Vec<String>,
     /// How long browsers may keep a directory's files (`"1y"`, `"30d"`). Empty: they ask again each time.
@@ -148,6 +151,7 @@ impl Default for RouteConfig {
             strip_prefix: false,
             rewrite: String::new(),
             access: "public".to_owned(),
+            max_age: None,
             limits: vec!["general".to_owned()],
             cache: String::new(),
             fallback: String::new(),

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use baluarte_kernel::{Findings, FreeForAll};
+use baluarte_kernel::{Findings, FreeForAll, Period};
 use http::{HeaderValue, Method, StatusCode, uri::PathAndQuery};
 
 use super::{GatewayConfig, RouteConfig, UpstreamConfig};
@@ -94,6 +94,14 @@ impl RouteConfig {
             }
             Ok(_) => {}
         }
+        if let Some(max_age) = self.max_age {
+            if self.access == "public" {
+                add("max_age", "asks people again who they are, and the route is public: set access".to_owned());
+            }
+            if max_age < Period::from_secs(60) {
+                add("max_age", format!("found {max_age}, the least is 1m: people need a moment to confirm"));
+            }
+        }
         for limit in &self.limits {
             if !known.limits.contains(&limit.as_str()) {
                 add("limits", format!("no limit is called {limit:?}; there are: {}", list(known.limits.iter().copied())));
@@ -164,7 +172,7 @@ impl RouteConfig {
             }
         }
         if !self.cache.is_empty()
-            && let Err(err) = self.cache.parse::<baluarte_kernel::Period>()
+            && let Err(err) = self.cache.parse::<Period>()
         {
             add("cache", err.to_string());
         }

@@ -1,20 +1,20 @@
 //! `GET /auth/verify`: the answer to a proxy that asks "may this request pass?" (nginx `auth_request`, Caddy `forward_auth`,
 //! Traefik `ForwardAuth`).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::{Request, State},
     response::{IntoResponse as _, Response},
 };
-use baluarte_kernel::{AuthError, Credential, Principal, RequestMeta, Scheme};
+use baluarte_kernel::{AuthError, Credential, Period, Principal, RequestMeta, Scheme};
 use baluarte_web::Problem;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header, request::Parts as Head};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     Gateway,
-    access::{Access, Denied},
+    access::{Access, Denied, is_fresh},
     problems, sign_in,
 };
 
@@ -45,10 +45,13 @@ struct Original {
     get,
     path = "/auth/verify",
     tag = "gateway",
-    params(("access" = Option<String>, Query, description = "`signed-in` (the default), `role:NAME`, `plan:NAME` or `scope:NAME`")),
+    params(
+        ("access" = Option<String>, Query, description = "`signed-in` (the default), `role:NAME`, `plan:NAME` or `scope:NAME`"),
+        ("max_age" = Option<String>, Query, description = "How long ago they may have shown who they are: `10m`"),
+    ),
     responses(
         (status = 200, description = "It may. `Remote-User`, `Remote-Email`, `Remote-Groups` and `X-Baluarte-Identity` say who it is."),
-        (status = 302, description = "A person without a session: to the sign-in page."),
+        (status = 302, description = "A person without a session, or with one that is not fresh enough: to the page where they sign in or confirm."),
         (status = 401, description = "A program without a valid credential. `Location` names the sign-in page."),
         (status = 403, description = "Not with this role, plan or scope, or a request made by another site."),
         (status = 503, description = "Nobody can tell right now."),
@@ -65,12 +68,15 @@ async fn verify(State(gateway): State<Gateway>, request: Request) -> Response {
 async fn decide(gateway: &Gateway, request: &Head) -> Result<Response, Problem> {
     let parts = &gateway.0.parts;
     let headers = &request.headers;
-    let access = rule(&request.uri)?;
+    let (access, max_age) = (rule(&request.uri)?, max_age(&request.uri)?);
     let original = Original::of(request);
     match identify(gateway, headers, &original).await? {
         Some(principal) => {
             let plan = parts.entitlements.plan_of(principal.user_id);
             access.allows(Some((&principal, &plan)), &*parts.entitlements).map_err(sign_in::refusal)?;
+            if let Err(stale) = is_fresh(&principal, max_age, parts.clock.now()) {
+                return elsewhere(sign_in::CONFIRM, stale, gateway, headers, &original);
+            }
             let identity = parts.authenticator.upstream_identity(&principal, "forward-auth", &plan.name);
             let mut response = StatusCode::OK.into_response();
             let said = response.headers_mut();
@@ -82,16 +88,26 @@ async fn decide(gateway: &Gateway, request: &Head) -> Result<Response, Problem> 
             Ok(response)
         }
         None if access == Access::Public => Ok(StatusCode::OK.into_response()),
-        None => {
-            let login = sign_in::login_address(parts, &original.host, &original.target);
-            let login = HeaderValue::from_str(&login).unwrap_or(HeaderValue::from_static("/auth/login"));
-            if original.may_redirect && sign_in::is_navigation(headers, &original.method) {
-                return Ok((StatusCode::FOUND, [(header::LOCATION, login), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))])
-                    .into_response());
-            }
-            Err(sign_in::refusal(Denied::NotSignedIn).header(header::LOCATION, login))
-        }
+        None => elsewhere(sign_in::LOGIN, Denied::NotSignedIn, gateway, headers, &original),
     }
+}
+
+/// People are sent to `place` and come back; programs are told where it is.
+fn elsewhere(place: &'static str, why: Denied, gateway: &Gateway, headers: &HeaderMap, original: &Original) -> Result<Response, Problem> {
+    let address = sign_in::address(place, &gateway.0.parts, &original.host, &original.target);
+    let address = HeaderValue::from_str(&address).unwrap_or(HeaderValue::from_static(place));
+    if original.may_redirect && sign_in::is_navigation(headers, &original.method) {
+        let headers = [(header::LOCATION, address), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+        return Ok((StatusCode::FOUND, headers).into_response());
+    }
+    Err(sign_in::refusal(why).header(header::LOCATION, address))
+}
+
+/// `?max_age=10m`
+fn max_age(uri: &Uri) -> Result<Option<Duration>, Problem> {
+    let given = uri.query().unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("max_age="));
+    let parsed = given.map(str::parse::<Period>).transpose();
+    parsed.map(|period| period.map(Period::get)).map_err(|err| Problem::of(&problems::BAD_ACCESS).detail(format!("max_age: {err}")))
 }
 
 /// `?access=role:admin`

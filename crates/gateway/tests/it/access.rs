@@ -2,6 +2,8 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
+use baluarte_kernel::Timestamp;
+
 use crate::harness::*;
 
 const CONFIG: &str = r#"
@@ -30,6 +32,12 @@ limits = []
 path = "/write"
 upstream = "shop"
 access = "scope:write"
+limits = []
+[[gateway.routes]]
+path = "/vault"
+upstream = "shop"
+access = "signed-in"
+max_age = "10m"
 limits = []
 [[gateway.routes]]
 path = "/limited"
@@ -82,6 +90,23 @@ fn people_are_sent_to_sign_in_and_back() {
         assert_eq!(world.send("POST", "/members", &["accept: text/html"], "x").await.status, 401);
         // Signed in, but not enough: signing in again would not help.
         assert_eq!(world.get("/admin", &["accept: text/html", ANA]).await.status, 403);
+    });
+}
+
+#[test]
+fn a_route_may_ask_for_people_who_have_shown_lately_who_they_are() {
+    run(|control| async move {
+        let world = world(control, CONFIG).await;
+        world.identity.add("fresh", "user", None, Timestamp::from_unix_seconds(i64::from(u32::MAX)));
+        let seen = world.get("/vault", &[ANA]).await;
+        assert_eq!((seen.status, seen.text().as_str()), (401, "gateway.step_up_required"));
+        assert_eq!(seen.header("www-authenticate"), Some("Bearer error=\"insufficient_user_authentication\", max_age=\"600\""));
+        let seen = world.get("/vault/door?n=1", &["accept: text/html", "sec-fetch-mode: navigate", COOKIE]).await;
+        assert_eq!((seen.status, seen.header("location")), (302, Some("/auth/confirm?return_to=/vault/door%3Fn%3D1")));
+        // A form's body cannot come back, and strangers sign in first.
+        assert_eq!(world.send("POST", "/vault", &["accept: text/html", ANA], "x").await.status, 401);
+        assert_eq!(world.get("/vault", &["x: y"]).await.text(), "gateway.sign_in_required");
+        assert_eq!(world.get("/vault", &["authorization: Bearer fresh"]).await.status, 200);
     });
 }
 

@@ -57,6 +57,8 @@ impl FakeIdentity {
             scopes: scopes.map(|scopes| scopes.iter().map(|scope| (*scope).to_owned()).collect()),
             credential: CredentialKind::AccessToken,
             issued_at: Timestamp::default(),
+            // One of them has just signed in.
+            proven_at: if name == "fresh" { Clock::System.now() } else { Timestamp::default() },
             epoch: 0,
             expires_at,
         });

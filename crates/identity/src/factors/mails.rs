@@ -19,6 +19,8 @@ texts! {
         code_text_site: "Somebody, hopefully you, is signing in to {} with your password. Type this code to go on:", "Alguien, esperamos que tú, está iniciando sesión en {} con tu contraseña. Escribe este código para continuar:", "Alguém, esperamos que você, está entrando em {} com a sua senha. Digite este código para continuar:";
         code_not_you: "If this was not you, somebody knows your password: choose a new one at once.", "Si no fuiste tú, alguien conoce tu contraseña: elige una nueva de inmediato.", "Se não foi você, alguém conhece a sua senha: escolha uma nova imediatamente.";
         code_subject_code_site: "{} is your code for {}", "{} es tu código para {}", "{} é o seu código para {}";
+        confirm_heading: "Confirm that it is you", "Confirma que eres tú", "Confirme que é você";
+        confirm_text_site: "Somebody, hopefully you, is signed in to {} and was asked to show again who they are. Type this code to go on:", "Alguien, esperamos que tú, tiene una sesión en {} y se le pidió demostrar de nuevo quién es. Escribe este código para continuar:", "Alguém, esperamos que você, está com uma sessão em {} e precisa mostrar de novo quem é. Digite este código para continuar:";
         enrol_heading: "Confirm this address for codes", "Confirma este correo para códigos", "Confirme este e-mail para códigos";
         enrol_text_site: "Type this code at {} to receive codes at this address from now on.", "Escribe este código en {} para recibir códigos en este correo a partir de ahora.", "Digite este código em {} para receber códigos neste e-mail a partir de agora.";
         code_works_minutes: "It works once, for {} minutes. Nobody from us will ever ask you for it.", "Funciona una vez, durante {} minutos. Nadie de nuestra parte te lo pedirá jamás.", "Funciona uma vez, por {} minutos. Ninguém da nossa parte vai pedi-lo a você.";
@@ -58,23 +60,37 @@ texts! {
     }
 }
 
+/// What a code is typed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CodeFor {
+    SignIn,
+    /// Somebody makes the address a factor.
+    Enrol,
+    /// Somebody signed in shows that it is still them.
+    Confirm,
+}
+
 /// Mails about second factors, in the name of one installation.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FactorMails<'a>(pub(crate) &'a Mails);
 
 impl FactorMails<'_> {
-    /// `signing_in`: otherwise somebody makes the address a factor. `until`: when the code is over.
-    pub(crate) fn code(self, to: &User, code: &Secret, signing_in: bool, until: Timestamp, now: Timestamp) -> Message {
+    /// `until`: when the code is over.
+    pub(crate) fn code(self, to: &User, code: &Secret, what: CodeFor, until: Timestamp, now: Timestamp) -> Message {
         let t = Words::of(to.locale);
         let minutes = until.since(now).as_secs().div_ceil(60).max(1).to_string();
         let subject = fill(t.code_subject_code_site, &[code.expose(), self.0.site()]);
-        let (heading, text) = if signing_in { (t.code_heading, t.code_text_site) } else { (t.enrol_heading, t.enrol_text_site) };
+        let (heading, text) = match what {
+            CodeFor::SignIn => (t.code_heading, t.code_text_site),
+            CodeFor::Enrol => (t.enrol_heading, t.enrol_text_site),
+            CodeFor::Confirm => (t.confirm_heading, t.confirm_text_site),
+        };
         let works = fill(t.code_works_minutes, &[&minutes]);
         let letter = Letter {
             subject,
             paragraphs: vec![fill(text, &[self.0.site()])],
             code: Some(code.expose()),
-            notes: if signing_in { vec![works, t.code_not_you.to_owned()] } else { vec![works] },
+            notes: if what == CodeFor::SignIn { vec![works, t.code_not_you.to_owned()] } else { vec![works] },
             ..self.0.letter("identity.factor_code", to.locale, heading, until)
         };
         letter.to(to.email.as_str()).about(to.id)
@@ -155,7 +171,9 @@ impl FactorMails<'_> {
     /// One of each.
     pub(crate) fn samples(self, to: &User, code: &Secret, from: Option<IpAddr>, now: Timestamp) -> Vec<Message> {
         vec![
-            self.code(to, code, true, now.plus(std::time::Duration::from_secs(600)), now),
+            self.code(to, code, CodeFor::SignIn, now.plus(std::time::Duration::from_secs(600)), now),
+            self.code(to, code, CodeFor::Enrol, now.plus(std::time::Duration::from_secs(600)), now),
+            self.code(to, code, CodeFor::Confirm, now.plus(std::time::Duration::from_secs(600)), now),
             self.added(to, FactorKind::Totp, from, now),
             self.added(to, FactorKind::Sms, from, now),
             self.added(to, FactorKind::Passkey, from, now),

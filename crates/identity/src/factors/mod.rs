@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use self::passkey::{Assertion, CreationOptions, NewCredential, RequestOptions};
 pub(crate) use self::{
     code::{OneTimeCode, RecoveryCode},
-    mails::FactorMails,
+    mails::{CodeFor, FactorMails},
     qr::QrPath,
     totp::Seed,
 };
@@ -220,6 +220,30 @@ pub struct Answer {
     pub assertion: Option<Assertion>,
     /// Ask this browser for no factor for a while.
     pub trust_device: bool,
+}
+
+/// How somebody who is signed in can show that it is still them.
+#[derive(Debug, Clone)]
+pub struct OpenConfirmation {
+    /// There is no factor: the password it is.
+    pub password: bool,
+    pub methods: Vec<Method>,
+    /// When they last did in this session.
+    pub proven_at: Timestamp,
+    pub address: String,
+    pub phone: Option<String>,
+    pub sent: Option<FactorKind>,
+    pub resend_in: Duration,
+}
+
+/// What they show: the password, a code or a passkey.
+#[derive(Debug, Clone)]
+pub struct Proof {
+    /// Absent with the password.
+    pub method: Option<Method>,
+    pub code: Secret,
+    pub password: Secret,
+    pub assertion: Option<Assertion>,
 }
 
 /// What an authenticator app is told, once.

@@ -41,6 +41,8 @@ pub(crate) fn routes(identity: Identity) -> OpenApiRouter {
         .routes(routes!(users::list_people))
         .routes(routes!(sessions::list_sessions))
         .routes(routes!(sessions::revoke_session))
+        .routes(counted(NamedLimit::Mfa, routes!(mfa::step_up::find_confirmation, mfa::step_up::confirm)))
+        .routes(counted(NamedLimit::Account, routes!(mfa::step_up::send_confirmation)))
         .routes(routes!(mfa::list_factors))
         .routes(counted(NamedLimit::Account, routes!(mfa::totp::begin_totp_factor, mfa::totp::remove_totp_factor)))
         .routes(counted(NamedLimit::Mfa, routes!(mfa::totp::confirm_totp_factor)))

@@ -128,6 +128,11 @@ baluarte_web::problems! {
         explanation: "You signed in a while ago, and this changes how your account is protected.", "Iniciaste sesión hace un rato y esto cambia cómo se protege tu cuenta.", "Você entrou há algum tempo e isto muda como a sua conta é protegida.";
         remedy: "Send your password, or a code, with the request.", "Envía tu contraseña, o un código, con la petición.", "Envie a sua senha, ou um código, com a requisição.";
     }
+    STEP_UP_REQUIRED = FORBIDDEN "identity.step_up_required" {
+        title: "Show again that it is you", "Demuestra de nuevo que eres tú", "Mostre de novo que é você";
+        explanation: "Your account has a second factor, and it was last proven too long ago for this.", "Tu cuenta tiene un segundo factor y hace demasiado que se demostró para esto.", "A sua conta tem um segundo fator, e faz tempo demais que ele foi provado para isto.";
+        remedy: "Confirm with the second factor (POST /api/v1/auth/step-up), then try again.", "Confirma con el segundo factor (POST /api/v1/auth/step-up) e inténtalo de nuevo.", "Confirme com o segundo fator (POST /api/v1/auth/step-up) e tente de novo.";
+    }
     BAD_PASSKEY = UNPROCESSABLE_ENTITY "identity.bad_passkey" {
         title: "That passkey cannot be used here", "Esa llave de acceso no se puede usar aquí", "Essa chave de acesso não pode ser usada aqui";
         explanation: "What the browser sent is not for this site and this moment, or its question was answered before.", "Lo que envió el navegador no es para este sitio y este momento, o su pregunta ya se había respondido.", "O que o navegador enviou não é para este site e este momento, ou a sua pergunta já tinha sido respondida.";
@@ -202,6 +207,7 @@ impl From<IdentityError> for Problem {
             IdentityError::FactorRequired => Self::of(&FACTOR_REQUIRED),
             IdentityError::FactorsOff => Self::of(&FACTORS_OFF),
             IdentityError::ReauthenticationNeeded => Self::of(&REAUTHENTICATION_NEEDED),
+            IdentityError::ConfirmationNeeded => Self::of(&STEP_UP_REQUIRED),
             IdentityError::BadPasskey => Self::of(&BAD_PASSKEY),
             IdentityError::PasskeyRefused => unauthorized(&PASSKEY_REFUSED),
             IdentityError::PasskeyExists => Self::of(&PASSKEY_EXISTS),

@@ -11,7 +11,7 @@ use super::{
     ACCOUNT, Words, alert,
     device::{Device, readable},
     error_title,
-    factors::FactorWords,
+    factors::{FactorWords, confirm::confirm_first},
     field::Field,
     password_words, refuse, see_other, sign_in_first,
 };
@@ -213,6 +213,7 @@ pub(super) async fn submit_delete(
         Err(IdentityError::WrongPassword) => Ok(ask_before_deleting(&ctx, &visit, StatusCode::UNPROCESSABLE_ENTITY, "", t.wrong_password)),
         Err(err) => match alert(t, &err) {
             Some((status, words)) => Ok(ask_before_deleting(&ctx, &visit, status, &words, "")),
+            None if matches!(err, IdentityError::ConfirmationNeeded) => Ok(confirm_first("/auth/account/delete")),
             None => otherwise(err),
         },
     }
@@ -222,6 +223,7 @@ pub(super) async fn submit_delete(
 fn otherwise(err: IdentityError) -> Result<Response, Problem> {
     match err {
         IdentityError::Forbidden(baluarte_kernel::Forbidden::NotSignedIn) => Ok(sign_in_first(ACCOUNT)),
+        IdentityError::ConfirmationNeeded => Ok(confirm_first(ACCOUNT)),
         err => Err(refuse(err)),
     }
 }

@@ -155,6 +155,7 @@ fn alert(t: &'static Words, err: &IdentityError) -> Option<(StatusCode, String)>
         | IdentityError::FactorRequired
         | IdentityError::FactorsOff
         | IdentityError::ReauthenticationNeeded
+        | IdentityError::ConfirmationNeeded
         | IdentityError::BadPasskey
         | IdentityError::PasskeyRefused
         | IdentityError::PasskeyExists

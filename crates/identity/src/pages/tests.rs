@@ -60,6 +60,7 @@ pub(super) fn signed_in() -> Ctx {
         scopes: None,
         credential: CredentialKind::SessionCookie,
         issued_at: NOW,
+        proven_at: NOW,
         expires_at: NOW,
     };
     Ctx { actor: Actor::User(Arc::new(principal)), ..Ctx::system(Clock::fixed(NOW)) }
@@ -131,6 +132,9 @@ async fn pages(locale: Locale) -> Vec<(&'static str, Response)> {
         ("step-sms-not-sent", factors::samples::step(locale, "sms", false)),
         ("login-passkey", sign_in::render(true, Some(&factors::samples::request()), &login, ok, sign_in::Look::default())),
         ("step-passkey", factors::samples::step(locale, "passkey", false)),
+        ("confirm-totp", factors::samples::confirm(locale, "totp")),
+        ("confirm-email", factors::samples::confirm(locale, "email")),
+        ("confirm-password", factors::samples::confirm_password(locale)),
         ("passkey-new", factors::samples::passkey_new(locale)),
         ("phone", factors::samples::phone(locale, ok)),
         ("phone-wrong", factors::samples::phone(locale, wrong)),

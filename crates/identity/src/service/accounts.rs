@@ -25,8 +25,9 @@ impl Identity {
 
     /// Removes the caller's account and everything identity knows of it.
     pub async fn delete_me(&self, ctx: &Ctx, password: &Secret) -> Result<(), IdentityError> {
-        let email = self.my_account(ctx).await?.user.email;
-        let account = self.confirm_password(ctx, &email, password).await?;
+        let account = self.my_account(ctx).await?;
+        self.require_fresh_factor(ctx, account.user.id).await?;
+        let account = self.confirm_password(ctx, &account.user.email, password).await?;
         self.delete_account(ctx, account.user.id).await
     }
 

@@ -271,6 +271,7 @@ mod tests {
             scopes: None,
             credential: CredentialKind::SessionCookie,
             issued_at: Timestamp::default(),
+            proven_at: Timestamp::default(),
             epoch: 0,
             expires_at: Timestamp::default(),
         };

@@ -117,6 +117,7 @@ impl Identity {
         let principal = ctx.user()?;
         let account = self.my_account(ctx).await?;
         password::check(&new, &account.user.email, &account.user.name)?;
+        self.require_fresh_factor(ctx, account.user.id).await?;
         let account = self.confirm_password(ctx, &account.user.email, current).await?;
         let hash = self.inner.passwords.hash(&new).await?;
 

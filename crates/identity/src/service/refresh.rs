@@ -82,8 +82,14 @@ impl Identity {
 
     /// Everything in it follows from the session's state, so that two callers get the same.
     fn child(&self, live: &Live, state: &RefreshState, now: Timestamp) -> Refreshed {
-        let token =
-            AccessToken { user: &live.user, epoch: live.epoch, session_id: live.session.id, seq: state.seq, issued_at: state.since };
+        let token = AccessToken {
+            user: &live.user,
+            epoch: live.epoch,
+            session_id: live.session.id,
+            seq: state.seq,
+            issued_at: state.since,
+            proven_at: live.proven_at(),
+        };
         Refreshed { tokens: self.token_pair(&token, &state.salt, now), user: live.user.clone() }
     }
 

@@ -247,7 +247,14 @@ impl Identity {
             (None, salt) => {
                 // Every session that is not a cookie's has a salt.
                 let salt = salt.unwrap_or_else(RefreshSalt::generate);
-                let token = AccessToken { user: &account.user, epoch: account.epoch, session_id, seq: 0, issued_at: now };
+                let token = AccessToken {
+                    user: &account.user,
+                    epoch: account.epoch,
+                    session_id,
+                    seq: 0,
+                    issued_at: now,
+                    proven_at: factor_at.unwrap_or(now),
+                };
                 Granted::Tokens(self.token_pair(&token, &salt, now))
             }
         };

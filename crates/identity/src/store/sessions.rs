@@ -21,6 +21,8 @@ pub(crate) struct Live {
     pub(crate) epoch: u64,
     /// When a second factor was last proven for it.
     pub(crate) factor_at: Option<Timestamp>,
+    /// When its owner showed again that it is still them.
+    pub(crate) confirmed_at: Option<Timestamp>,
     /// Token sessions only.
     pub(crate) refresh: Option<RefreshState>,
 }
@@ -94,6 +96,7 @@ struct LiveRow {
     last_seen_at: i64,
     expires_at: i64,
     factor_at: Option<i64>,
+    proven_at: Option<i64>,
     email: String,
     name: String,
     role: String,
@@ -110,7 +113,7 @@ macro_rules! live {
     ($condition:literal) => {
         concat!(
             "SELECT s.id, s.user_id, s.kind, s.refresh_salt, s.refresh_seq, s.refreshed_at, s.user_agent, s.ip, s.created_at, s.last_seen_at,
-            s.expires_at, s.factor_at, u.email, u.name, u.role, u.locale, u.email_verified_at, u.disabled_at, u.last_sign_in_at,
+            s.expires_at, s.factor_at, s.proven_at, u.email, u.name, u.role, u.locale, u.email_verified_at, u.disabled_at, u.last_sign_in_at,
             u.created_at AS user_created_at, u.epoch
             FROM sessions s JOIN users u ON u.id = s.user_id WHERE ",
             $condition
@@ -160,7 +163,14 @@ impl TryFrom<LiveRow> for Live {
             expires_at: Timestamp::from_micros(row.expires_at),
             current: false,
         };
-        Ok(Self { session, user, epoch: row.epoch.cast_unsigned(), factor_at: timestamp(row.factor_at), refresh })
+        Ok(Self {
+            session,
+            user,
+            epoch: row.epoch.cast_unsigned(),
+            factor_at: timestamp(row.factor_at),
+            confirmed_at: timestamp(row.proven_at),
+            refresh,
+        })
     }
 }
 
@@ -179,6 +189,12 @@ impl Live {
         self.user.disabled_at.is_none() && now < self.session.expires_at && now < last_seen_at.plus(idle)
     }
 
+    /// When its owner last showed who they are: in the beginning (a trusted browser's was earlier), or since.
+    pub(crate) fn proven_at(&self) -> Timestamp {
+        let begun = self.factor_at.unwrap_or(self.session.created_at);
+        self.confirmed_at.map_or(begun, |at| at.max(begun))
+    }
+
     pub(crate) fn principal(&self, expires_at: Timestamp) -> Principal {
         Principal {
             user_id: self.user.id,
@@ -189,6 +205,7 @@ impl Live {
             scopes: None,
             credential: baluarte_kernel::CredentialKind::SessionCookie,
             issued_at: self.session.created_at,
+            proven_at: self.proven_at(),
             epoch: self.epoch,
             expires_at,
         }
@@ -218,6 +235,14 @@ const PROVEN: &str = "UPDATE sessions SET factor_at = $2 WHERE id = $1";
 pub(crate) async fn mark_proven(tx: &Tx, id: SessionId, at: Timestamp) -> Result<(), DbError> {
     tx.execute_raw(sql(tx, PROVEN, [id.to_string().into(), at.micros().into()])).await?;
     Ok(())
+}
+
+const CONFIRM: &str = "UPDATE sessions SET proven_at = $3, cookie_hash = COALESCE($4, cookie_hash) WHERE id = $1 AND user_id = $2";
+
+/// Its owner has shown that it is still them; with `cookie_hash` it goes on under another cookie. Whether there is such a session.
+pub(crate) async fn confirm(tx: &Tx, id: SessionId, user: UserId, cookie_hash: Option<String>, at: Timestamp) -> Result<bool, DbError> {
+    let values = [id.to_string().into(), user.to_string().into(), at.micros().into(), cookie_hash.into()];
+    Ok(tx.execute_raw(sql(tx, CONFIRM, values)).await?.rows_affected() == 1)
 }
 
 #[derive(FromQueryResult)]

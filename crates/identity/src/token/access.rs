@@ -36,6 +36,8 @@ pub(crate) struct AccessToken<'a> {
     /// Which refresh of the session it belongs to: the same refresh gives the same token.
     pub(crate) seq: u32,
     pub(crate) issued_at: Timestamp,
+    /// When its owner last showed who they are.
+    pub(crate) proven_at: Timestamp,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -52,6 +54,9 @@ struct AccessClaims {
     jti: String,
     /// Credentials of an earlier epoch were revoked together.
     epoch: u64,
+    /// When the person last showed who they are (OpenID Connect Core, 2); tokens from before this was told do not say.
+    #[serde(default)]
+    auth_time: i64,
 }
 
 /// Who issued a token.
@@ -105,6 +110,7 @@ impl Issuer {
             exp: self.expiry(iat),
             jti: format!("{}.{}", token.session_id, token.seq),
             epoch: token.epoch,
+            auth_time: token.proven_at.unix_seconds(),
         };
         Secret::new(keys.sign(ACCESS_TYPE, &claims, now))
     }
@@ -165,6 +171,7 @@ impl Issuer {
             scopes: None,
             credential: CredentialKind::AccessToken,
             issued_at: Timestamp::from_unix_seconds(claims.iat),
+            proven_at: Timestamp::from_unix_seconds(claims.auth_time),
             epoch: claims.epoch,
             expires_at: Timestamp::from_unix_seconds(expires_at),
         })
@@ -237,7 +244,7 @@ mod tests {
     }
 
     fn token(keys: &Keyring, user: &User) -> String {
-        let token = AccessToken { user, epoch: 3, session_id: SessionId::generate(), seq: 0, issued_at: now() };
+        let token = AccessToken { user, epoch: 3, session_id: SessionId::generate(), seq: 0, issued_at: now(), proven_at: now() };
         issuer().access_token(keys, &token, now()).expose().to_owned()
     }
 
@@ -321,7 +328,7 @@ mod tests {
     fn asvs_9_2_3_tokens_for_others_and_by_others_are_refused() {
         let keys = ring(&[key(1, now())]);
         let user = user();
-        let made = AccessToken { user: &user, epoch: 0, session_id: SessionId::generate(), seq: 0, issued_at: now() };
+        let made = AccessToken { user: &user, epoch: 0, session_id: SessionId::generate(), seq: 0, issued_at: now(), proven_at: now() };
         for other in
             [Issuer::new("https://shop.example", "other", LIFETIME), Issuer::new("https://evil.example", "https://shop.example", LIFETIME)]
         {

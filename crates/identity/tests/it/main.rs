@@ -17,5 +17,6 @@ mod refresh;
 mod revocation;
 mod sign_in;
 mod sms;
+mod step_up;
 mod throttling;
 mod tokens;

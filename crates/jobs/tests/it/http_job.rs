@@ -46,6 +46,7 @@ fn caller(clock: &Clock, role: &str, scopes: Option<&[&str]>) -> Ctx {
         scopes: scopes.map(|scopes| scopes.iter().map(|scope| (*scope).to_owned()).collect()),
         credential: CredentialKind::ApiKey,
         issued_at: Timestamp::default(),
+        proven_at: Timestamp::default(),
         epoch: 0,
         expires_at: Timestamp::from_micros(i64::MAX),
     };

@@ -31,6 +31,7 @@ impl Authenticator for Gatekeeper {
                     scopes: None,
                     credential: kind,
                     issued_at: Timestamp::default(),
+                    proven_at: Timestamp::default(),
                     expires_at: Timestamp::default(),
                     epoch: 0,
                 })),

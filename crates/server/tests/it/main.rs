@@ -24,6 +24,7 @@ mod production;
 mod real_apps;
 mod recorded;
 mod scratch;
+mod second_factors;
 mod shutdown;
 
 /// The binary under test.

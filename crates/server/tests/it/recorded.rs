@@ -114,7 +114,11 @@ impl Walk {
     /// Everything about second factors.
     async fn factors(&mut self, ana: &Client, admin: &Client) {
         let anybody = self.app.client();
-        self.does(ana, "POST /api/v1/mfa/email", "/api/v1/mfa/email", None).await;
+        let codes = self.does(ana, "POST /api/v1/mfa/email", "/api/v1/mfa/email", None).await.json();
+        let path = "/api/v1/auth/step-up/challenge";
+        self.does(ana, "POST /api/v1/auth/step-up/challenge", path, Some(json!({ "method": "email" }))).await;
+        let proof = json!({ "method": "recovery", "code": codes["recovery_codes"][0] });
+        self.does(ana, "POST /api/v1/auth/step-up", "/api/v1/auth/step-up", Some(proof)).await;
         let login = json!({ "email": "ana@example.com", "password": PASSWORD, "session": "cookie" });
         let step = self.does(&anybody, "POST /api/v1/auth/login", "/api/v1/auth/login", Some(login)).await.json();
         let challenge = json!({ "mfa_token": step["mfa_token"], "method": "email" });

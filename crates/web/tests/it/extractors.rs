@@ -81,6 +81,7 @@ fn user(role: &str) -> Ctx {
         scopes: None,
         credential: CredentialKind::AccessToken,
         issued_at: now,
+        proven_at: now,
         expires_at: now,
     };
     Ctx { actor: Actor::User(Arc::new(principal)), ..Ctx::system(Clock::fixed(now)) }

@@ -22,6 +22,8 @@ pub(crate) enum Purpose<'a> {
     SignIn,
     /// The attempt, by the hash under which it is stored.
     SecondStep(&'a str),
+    /// The session that shows that it is still its owner.
+    Confirm(&'a str),
 }
 
 impl Purpose<'_> {
@@ -30,6 +32,7 @@ impl Purpose<'_> {
             Self::Register(whose) => format!("register\0{whose}"),
             Self::SignIn => "sign_in".to_owned(),
             Self::SecondStep(whose) => format!("second_step\0{whose}"),
+            Self::Confirm(whose) => format!("confirm\0{whose}"),
         }
     }
 }
@@ -78,7 +81,12 @@ mod tests {
         let good = |purpose, seconds| challenges.is_good(&made, purpose, now.plus(Duration::from_secs(seconds)));
         assert!(good(Purpose::SecondStep("a"), 0) && good(Purpose::SecondStep("a"), 299));
         assert!(!good(Purpose::SecondStep("a"), 300));
-        assert!(!good(Purpose::SecondStep("b"), 0) && !good(Purpose::SignIn, 0) && !good(Purpose::Register("a"), 0));
+        assert!(
+            !good(Purpose::SecondStep("b"), 0)
+                && !good(Purpose::SignIn, 0)
+                && !good(Purpose::Confirm("a"), 0)
+                && !good(Purpose::Register("a"), 0)
+        );
         assert_ne!(made, challenges.make(Purpose::SecondStep("a"), now));
     }
 

@@ -5,6 +5,7 @@ pub(super) mod passkeys;
 pub(super) mod recovery;
 pub(super) mod sign_in;
 pub(super) mod sms;
+pub(super) mod step_up;
 pub(super) mod totp;
 pub(super) mod trusted;
 

@@ -1,6 +1,7 @@
 //! Pages about second factors: the second question of a sign-in, and what somebody has set up.
 
 mod account;
+pub(super) mod confirm;
 mod enrol;
 pub(super) mod passkeys;
 mod phone;
@@ -27,6 +28,7 @@ use crate::{Identity, IdentityError, Method, NamedLimit, TotpEnrolment, factors:
 
 const STEP: &str = "/auth/login/step";
 const ENROL: &str = "/auth/login/enrol";
+const CONFIRM: &str = "/auth/confirm";
 const FACTORS: &str = "/auth/account/factors";
 
 pub(super) fn routes(identity: &Identity) -> Router {
@@ -39,6 +41,8 @@ pub(super) fn routes(identity: &Identity) -> Router {
         .route("/auth/login/step/send", counted(account, post(step::send)))
         .route(ENROL, get(enrol::show).merge(counted(account, post(enrol::choose))))
         .route("/auth/login/enrol/confirm", post(enrol::confirm))
+        .route(CONFIRM, get(confirm::show).merge(counted(mfa, post(confirm::submit))))
+        .route("/auth/confirm/send", counted(account, post(confirm::send)))
         .route(FACTORS, get(account::show))
         .route("/auth/account/factors/totp", get(account::show_totp).merge(counted(account, post(account::begin_totp))))
         .route("/auth/account/factors/totp/confirm", counted(mfa, post(account::confirm_totp)))

@@ -73,8 +73,8 @@ impl<'a> PasskeyForm<'a> {
     }
 
     /// After the password.
-    pub(super) fn step(visit: &Visit, options: &impl Serialize, hidden: Vec<(&'a str, &'a str)>, trust: &'a str) -> Self {
-        let form = Self::new(visit, "get", options, super::STEP, FactorWords::of(visit.locale).passkey_use);
+    pub(super) fn step(visit: &Visit, options: &impl Serialize, action: &'a str, hidden: Vec<(&'a str, &'a str)>, trust: &'a str) -> Self {
+        let form = Self::new(visit, "get", options, action, FactorWords::of(visit.locale).passkey_use);
         Self { hidden, trust, ..form }
     }
 }

@@ -28,7 +28,19 @@ pub(in crate::pages) fn passkey_new(locale: Locale) -> Response {
     super::passkeys::new_page(&here, StatusCode::OK, &options, Some(CHROME), "")
 }
 
+pub(in crate::pages) fn confirm_password(locale: Locale) -> Response {
+    super::confirm::password_page(&visit(locale, "/auth/confirm"), StatusCode::OK, "/shop/cart", Look::default())
+}
+
 pub(in crate::pages) fn step(locale: Locale, method: &str, sent: bool) -> Response {
+    question(locale, method, sent, step::Place::SignIn { trusted_for: Duration::from_secs(30 * 86_400) })
+}
+
+pub(in crate::pages) fn confirm(locale: Locale, method: &str) -> Response {
+    question(locale, method, true, step::Place::Confirm)
+}
+
+fn question(locale: Locale, method: &str, sent: bool, place: step::Place) -> Response {
     let t = FactorWords::of(locale);
     let open = OpenStep {
         methods: vec![Method::Passkey, Method::Totp, Method::Sms, Method::Email, Method::Recovery],
@@ -42,15 +54,7 @@ pub(in crate::pages) fn step(locale: Locale, method: &str, sent: bool) -> Respon
     let wrong = method == "recovery";
     let look = Look { alert: "", error: if wrong { t.wrong_code } else { "" } };
     let status = if wrong { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
-    step::step_page(
-        &visit(locale, "/auth/login/step"),
-        status,
-        &open,
-        &arrival,
-        look,
-        (method == "passkey").then(request).as_ref(),
-        Duration::from_secs(30 * 86_400),
-    )
+    step::step_page(&visit(locale, "/auth/login/step"), status, &open, &arrival, look, (method == "passkey").then(request).as_ref(), place)
 }
 
 pub(in crate::pages) fn choose(locale: Locale) -> Response {

@@ -7,7 +7,7 @@ use baluarte_web::{Caller, Form, Page, Problem, Query, ReturnTo, SameOrigin, Vis
 use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 
-use super::{ENROL, FactorWords, Look, STEP, alert, lifetime, method_name, passkeys::PasskeyForm};
+use super::{CONFIRM, ENROL, FactorWords, Look, STEP, alert, lifetime, method_name, passkeys::PasskeyForm};
 use crate::{
     Answer, FactorKind, Identity, IdentityError, Method, OpenStep, RequestOptions, SecondStep,
     http::limits::count_answer,
@@ -23,6 +23,9 @@ use crate::{
 #[template(path = "factors/step.html")]
 struct StepPage<'a> {
     t: &'static FactorWords,
+    title: &'a str,
+    /// Where the forms go.
+    place: &'static str,
     lead: &'a str,
     alert: &'a str,
     method: &'a str,
@@ -37,8 +40,19 @@ struct StepPage<'a> {
     resend_in: String,
     trust: String,
     return_to: &'a str,
+    /// Back to the password.
+    start_over: bool,
     /// `(address, label)` of the other methods.
     others: Vec<(String, &'a str)>,
+}
+
+/// What the question is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Place {
+    /// A sign-in; the browser may be trusted afterwards.
+    SignIn { trusted_for: std::time::Duration },
+    /// Somebody signed in shows that it is still them.
+    Confirm,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -57,6 +71,7 @@ pub(super) struct CodeForm {
     pub(super) method: String,
     pub(super) code: Secret,
     pub(super) credential: String,
+    pub(super) password: Secret,
     pub(super) trust: String,
     pub(super) return_to: String,
 }
@@ -195,10 +210,18 @@ async fn render(
         Some(Method::Passkey) => Some(identity.step_options(ctx, &token(identity, headers)).await.map_err(refuse)?),
         _ => None,
     };
-    Ok(step_page(visit, status, open, arrival, look, options.as_ref(), identity.config().trusted_device_lifetime.get()))
+    Ok(step_page(
+        visit,
+        status,
+        open,
+        arrival,
+        look,
+        options.as_ref(),
+        Place::SignIn { trusted_for: identity.config().trusted_device_lifetime.get() },
+    ))
 }
 
-fn asked_for(open: &OpenStep, arrival: &Arrival) -> Option<Method> {
+pub(super) fn asked_for(open: &OpenStep, arrival: &Arrival) -> Option<Method> {
     parse(&arrival.method).filter(|method| open.methods.contains(method)).or_else(|| open.methods.first().copied())
 }
 
@@ -209,18 +232,22 @@ pub(super) fn step_page(
     arrival: &Arrival,
     look: Look<'_>,
     options: Option<&RequestOptions>,
-    trusted_for: std::time::Duration,
+    place: Place,
 ) -> Response {
     let (t, shared) = (FactorWords::of(visit.locale), Words::of(visit.locale));
     let method = asked_for(open, arrival);
+    let (path, heading, trust, sent_to) = match place {
+        Place::SignIn { trusted_for } => (STEP, t.step, fill(t.trust_days, &[&lifetime(t, trusted_for)]), t.step_email_sent),
+        Place::Confirm => (CONFIRM, t.again, String::new(), t.confirm_sent),
+    };
     // How codes of this method are sent, and whether the one that counts was.
     let sends = method.and_then(Method::kind).filter(|kind| kind.is_sent());
     let sent = sends.is_some() && open.sent == sends;
     let phone = open.phone.as_deref().unwrap_or_default();
     let lead = match method {
         Some(Method::Totp) => fill(t.step_totp, &[&visit.site.brand]),
-        Some(Method::Email) if sent => fill(t.step_email_sent, &[&open.address]),
-        Some(Method::Sms) if sent => fill(t.step_email_sent, &[phone]),
+        Some(Method::Email) if sent => fill(sent_to, &[&open.address]),
+        Some(Method::Sms) if sent => fill(sent_to, &[phone]),
         Some(Method::Sms) => fill(t.step_email, &[phone]),
         Some(Method::Email) => fill(t.step_email, &[&open.address]),
         Some(Method::Passkey) => t.step_passkey.to_owned(),
@@ -246,14 +273,16 @@ pub(super) fn step_page(
             Method::Passkey => t.use_passkey,
             Method::Recovery => t.use_recovery,
         };
-        (format!("{STEP}?method={}{}", other.as_str(), return_query(&arrival.return_to).replacen('?', "&", 1)), label)
+        (format!("{path}?method={}{}", other.as_str(), return_query(&arrival.return_to).replacen('?', "&", 1)), label)
     });
     let wait = open.resend_in.as_millis().div_ceil(1_000) as u64;
-    let trust = fill(t.trust_days, &[&lifetime(t, trusted_for)]);
     let back = return_to.as_ref().map_or("", ReturnTo::as_str);
-    let passkey = options.map(|options| PasskeyForm::step(visit, options, vec![("method", "passkey"), ("return_to", back)], &trust));
+    let passkey = options.map(|options| PasskeyForm::step(visit, options, path, vec![("method", "passkey"), ("return_to", back)], &trust));
     let content = StepPage {
         t,
+        title: heading,
+        place: path,
+        start_over: matches!(place, Place::SignIn { .. }),
         passkey,
         lead: &lead,
         alert: look.alert,
@@ -267,7 +296,7 @@ pub(super) fn step_page(
         return_to: back,
         others: others.collect(),
     };
-    let title = if status.is_success() { t.step.to_owned() } else { error_title(shared, t.step) };
+    let title = if status.is_success() { heading.to_owned() } else { error_title(shared, heading) };
     // Where a form that only POST answers was shown again, the language switch comes back to the question.
-    Page::gate(visit, &title).back_to(STEP).respond(status, &content)
+    Page::gate(visit, &title).back_to(path).respond(status, &content)
 }

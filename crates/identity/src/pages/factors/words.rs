@@ -122,6 +122,8 @@ baluarte_web::texts! {
         forget: "Ask again", "Volver a preguntar", "Perguntar de novo";
         forget_device: "Ask again on {}", "Volver a preguntar en {}", "Perguntar de novo em {}";
         again: "Show that it is still you", "Demuestra que sigues siendo tú", "Mostre que ainda é você";
+        confirm_lead: "You signed in a while ago. Enter your password to go on.", "Iniciaste sesión hace un rato. Escribe tu contraseña para continuar.", "Você entrou há algum tempo. Digite a sua senha para continuar.";
+        confirm_sent: "We sent a code to {}. It is good for ten minutes.", "Enviamos un código a {}. Sirve durante diez minutos.", "Enviamos um código para {}. Ele vale por dez minutos.";
         again_lead: "This changes how your account is protected. Enter your password to go on.", "Esto cambia cómo se protege tu cuenta. Escribe tu contraseña para continuar.", "Isto muda como a sua conta é protegida. Digite a sua senha para continuar.";
         back: "Back", "Volver", "Voltar";
         done_removed: "It is not asked for any more.", "Ya no se pedirá.", "Não será mais pedido.";

@@ -11,7 +11,7 @@ use sea_orm::ConnectionTrait;
 use super::Identity;
 use crate::{
     IdentityError, actions,
-    factors::{CODES_PER_HOUR, FactorKind, OneTimeCode, RESEND, SENDS, SMS_PER_DAY, SMS_PER_HOUR, phone},
+    factors::{CODES_PER_HOUR, CodeFor, FactorKind, OneTimeCode, RESEND, SENDS, SMS_PER_DAY, SMS_PER_HOUR, phone},
     store::{
         self,
         factors::challenges::{Challenge, NewCode, Purpose},
@@ -84,7 +84,14 @@ impl Identity {
         }
         self.may_send_code(tx, account, kind, now).await?;
         let message = match way {
-            Way::Email => self.factor_mails().code(&account.user, &code, open.purpose == Purpose::SignIn, open.expires_at, now),
+            Way::Email => {
+                let what = match open.purpose {
+                    Purpose::SignIn => CodeFor::SignIn,
+                    Purpose::Enrol | Purpose::Email | Purpose::Sms => CodeFor::Enrol,
+                    Purpose::Confirm => CodeFor::Confirm,
+                };
+                self.factor_mails().code(&account.user, &code, what, open.expires_at, now)
+            }
             Way::Sms(number) | Way::NewPhone(number) => {
                 let lifetime = baluarte_kernel::Period::from_secs(open.expires_at.since(now).as_secs());
                 self.inner.mails.sms_code(number.as_str(), account.user.locale, &code, lifetime, now)

@@ -7,6 +7,7 @@ mod passkeys;
 mod recovery;
 mod sms;
 mod step;
+mod step_up;
 mod trusted;
 
 pub(super) use step::Standing;
@@ -96,7 +97,7 @@ impl Identity {
         let Some(live) = store::sessions::find_by_id(self.inner.kit.db.read(), id).await? else { return Ok(false) };
         let since = ctx.now().minus(FRESH);
         let by_password = !has_factor && live.session.created_at > since;
-        Ok(by_password || live.factor_at.is_some_and(|at| at > since))
+        Ok(by_password || live.factor_at.max(live.confirmed_at).is_some_and(|at| at > since))
     }
 
     async fn confirm_code(&self, ctx: &Ctx, account: &Account, code: &Secret) -> Result<(), IdentityError> {

@@ -201,7 +201,7 @@ impl Identity {
                 }
                 _ => Ok(false),
             },
-            (Purpose::Enrol, Method::Recovery | Method::Passkey) | (Purpose::Email | Purpose::Sms, _) => Ok(false),
+            (Purpose::Enrol, Method::Recovery | Method::Passkey) | (Purpose::Email | Purpose::Sms | Purpose::Confirm, _) => Ok(false),
         }
     }
 
@@ -227,13 +227,18 @@ impl Identity {
         Ok((challenge, account))
     }
 
-    async fn kinds(&self, user: UserId) -> Result<Vec<FactorKind>, DbError> {
+    pub(super) async fn kinds(&self, user: UserId) -> Result<Vec<FactorKind>, DbError> {
         let factors = store::factors::list_factors(self.inner.kit.db.read(), user).await?;
         Ok(factors.into_iter().map(|factor| factor.kind).collect())
     }
 
     /// `(methods that answer, factors to be set up)`: the strongest first.
-    async fn ways(&self, purpose: Purpose, user: UserId, kinds: &[FactorKind]) -> Result<(Vec<Method>, Vec<FactorKind>), DbError> {
+    pub(super) async fn ways(
+        &self,
+        purpose: Purpose,
+        user: UserId,
+        kinds: &[FactorKind],
+    ) -> Result<(Vec<Method>, Vec<FactorKind>), DbError> {
         let possible = |kind: &FactorKind| self.can_ask_for(*kind);
         if purpose == Purpose::Enrol {
             // Passkeys are set up by whoever is signed in.

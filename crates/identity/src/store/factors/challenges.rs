@@ -22,6 +22,8 @@ pub(crate) enum Purpose {
     Email,
     /// Somebody signed in makes a telephone number a factor, or another one than before.
     Sms,
+    /// Somebody signed in shows that it is still them.
+    Confirm,
 }
 
 impl Purpose {
@@ -31,6 +33,7 @@ impl Purpose {
             Self::Enrol => "enrol",
             Self::Email => "email",
             Self::Sms => "sms",
+            Self::Confirm => "confirm",
         }
     }
 
@@ -40,6 +43,7 @@ impl Purpose {
             "enrol" => Ok(Self::Enrol),
             "email" => Ok(Self::Email),
             "sms" => Ok(Self::Sms),
+            "confirm" => Ok(Self::Confirm),
             _ => Err(DbError::Corrupt("challenges.purpose")),
         }
     }
