@@ -253,6 +253,7 @@ each_backend! {
             scopes: None,
             credential: CredentialKind::AccessToken,
             issued_at: Timestamp::default(),
+            proven_at: Timestamp::default(),
             epoch: 0,
             expires_at: Timestamp::from_micros(i64::MAX),
         };
