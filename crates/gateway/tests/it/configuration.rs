@@ -91,7 +91,7 @@ respond = {}
 fn a_fixed_answer_is_a_final_one() {
     for status in [0, 99, 100, 101, 103, 199, 600, 999] {
         let found = findings(&format!("[[gateway.routes]]\nrespond = {{ status = {status} }}"));
-        assert_eq!(found, [format!("gateway.routes[0].respond.status: expected a status from 200 to 599, found {status}")]);
+        assert_eq!(found, [format!("gateway.routes[0].respond.status: found {status}, expected a status from 200 to 599")]);
     }
     for status in [200, 204, 304, 418, 599] {
         assert!(findings(&format!("[[gateway.routes]]\nrespond = {{ status = {status} }}")).is_empty(), "{status}");
