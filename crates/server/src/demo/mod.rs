@@ -137,8 +137,10 @@ health = {{ path = "/healthz", every = "10s" }}
         salt = private::random_secret(),
         database = database.display(),
     );
+    // A page comes with its pictures: the limit for APIs would refuse some of them.
+    out.push_str("\n[limits.pages]\nrate = \"1200/min\"\nburst = 300\n");
     for (path, access) in ROUTES {
-        let _ = write!(out, "\n[[gateway.routes]]\npath = \"{path}\"\nupstream = \"shop\"\naccess = \"{access}\"\n");
+        let _ = write!(out, "\n[[gateway.routes]]\npath = \"{path}\"\nupstream = \"shop\"\naccess = \"{access}\"\nlimits = [\"pages\"]\n");
     }
     out
 }
