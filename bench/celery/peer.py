@@ -21,7 +21,8 @@ app.conf.update(
     worker_prefetch_multiplier=100,
     broker_connection_retry_on_startup=True,
 )
-notes = redis.Redis.from_url(BROKER)
+# Waits for as long as it takes; the client would give up after seconds.
+notes = redis.Redis.from_url(BROKER, socket_timeout=None)
 
 
 @app.task
