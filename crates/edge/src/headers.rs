@@ -3,7 +3,7 @@
 use baluarte_kernel::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use crate::request_id::X_REQUEST_ID;
+use crate::request_id::{RequestId, X_CORRELATION_ID, X_REQUEST_ID};
 
 static CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 static PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
@@ -29,8 +29,8 @@ pub(crate) struct Added {
 /// Takes away what tells attackers which software runs behind, and finds out what is missing.
 ///
 /// Looks at each header once instead of asking for each of ours: most answers have few, and asking hashes.
-pub(crate) fn harden(headers: &mut HeaderMap, scheme: Scheme, request_id: HeaderValue) -> Added {
-    let mut has = Has { transport_security: scheme != Scheme::Https, ..Has::default() };
+pub(crate) fn harden(headers: &mut HeaderMap, scheme: Scheme, request_id: RequestId) -> Added {
+    let mut has = Has { transport_security: scheme != Scheme::Https, correlation: !request_id.is_correlation, ..Has::default() };
     let mut unwanted = false;
     for (name, value) in headers.iter() {
         let name = name.as_str();
@@ -40,6 +40,7 @@ pub(crate) fn harden(headers: &mut HeaderMap, scheme: Scheme, request_id: Header
             12 => unwanted |= name == "x-powered-by" || name == "x-request-id",
             15 if name == "referrer-policy" => has.referrer = true,
             15 if name == "x-frame-options" => has.frames = true,
+            16 if name == "x-correlation-id" => has.correlation = true,
             16 => unwanted |= name == "x-xss-protection",
             18 if name == "permissions-policy" => has.permissions = true,
             22 if name == "x-content-type-options" => has.nosniff = true,
@@ -63,7 +64,7 @@ pub(crate) fn harden(headers: &mut HeaderMap, scheme: Scheme, request_id: Header
             headers.remove(&header::STRICT_TRANSPORT_SECURITY);
         }
     }
-    Added { has, request_id }
+    Added { has, request_id: request_id.value }
 }
 
 impl Added {
@@ -78,7 +79,8 @@ impl Added {
             (has.transport_security, &header::STRICT_TRANSPORT_SECURITY, &HSTS),
         ];
         let missing = missing.into_iter().filter(|(there, ..)| !there).map(|(_, name, value)| (name, value.clone()));
-        missing.chain([(&X_REQUEST_ID, request_id)])
+        let correlation = (!has.correlation).then(|| (&X_CORRELATION_ID, request_id.clone()));
+        missing.chain(correlation).chain([(&X_REQUEST_ID, request_id)])
     }
 
     /// For whoever wants a map.
@@ -90,8 +92,15 @@ impl Added {
 
     /// As the lines of HTTP/1.1; in the usual case, one piece.
     pub(crate) fn write(self, out: &mut Vec<u8>) {
-        const USUAL: Has =
-            Has { nosniff: false, referrer: false, frames: false, opener: false, permissions: false, transport_security: true };
+        const USUAL: Has = Has {
+            nosniff: false,
+            referrer: false,
+            frames: false,
+            opener: false,
+            permissions: false,
+            transport_security: true,
+            correlation: true,
+        };
         if self.has == USUAL {
             out.extend_from_slice(USUAL_LINES);
             out.extend_from_slice(self.request_id.as_bytes());
@@ -122,14 +131,19 @@ struct Has {
     opener: bool,
     permissions: bool,
     transport_security: bool,
+    correlation: bool,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn named(value: &'static str) -> RequestId {
+        RequestId { text: value.into(), value: HeaderValue::from_static(value), is_correlation: false }
+    }
+
     fn hardened(headers: &mut HeaderMap, scheme: Scheme) {
-        harden(headers, scheme, HeaderValue::from_static("id")).insert(headers);
+        harden(headers, scheme, named("id")).insert(headers);
     }
 
     #[test]
@@ -139,10 +153,10 @@ mod tests {
             headers.extend(own.map(|own| (HeaderName::from_static(own), HeaderValue::from_static("DENY"))));
             headers.insert(&X_REQUEST_ID, HeaderValue::from_static("of the app"));
             let mut lines = Vec::new();
-            harden(&mut headers, scheme, HeaderValue::from_static("ours")).write(&mut lines);
+            harden(&mut headers, scheme, named("ours")).write(&mut lines);
             assert!(!headers.contains_key(&X_REQUEST_ID));
             let mut map = headers.clone();
-            harden(&mut headers, scheme, HeaderValue::from_static("ours")).insert(&mut map);
+            harden(&mut headers, scheme, named("ours")).insert(&mut map);
             own.map(|own| map.remove(own));
             let mut from_map: Vec<String> = map.iter().map(|(name, value)| format!("{name}: {}", value.to_str().expect("text"))).collect();
             let lines = String::from_utf8(lines).expect("text");
@@ -167,6 +181,17 @@ mod tests {
         assert_eq!(headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
         assert!(!headers.contains_key(header::X_FRAME_OPTIONS), "it would contradict frame-ancestors");
         assert!(!headers.contains_key(header::SERVER));
+    }
+
+    #[test]
+    fn an_id_that_came_as_correlation_id_goes_back_under_both_names() {
+        let correlated = || RequestId { is_correlation: true, ..named("theirs") };
+        let mut headers = HeaderMap::new();
+        harden(&mut headers, Scheme::Http, correlated()).insert(&mut headers);
+        assert_eq!((&headers[&X_CORRELATION_ID], &headers[&X_REQUEST_ID]), (&correlated().value, &correlated().value));
+        let mut headers = HeaderMap::from_iter([(X_CORRELATION_ID.clone(), HeaderValue::from_static("of the app"))]);
+        harden(&mut headers, Scheme::Http, correlated()).insert(&mut headers);
+        assert_eq!(headers[&X_CORRELATION_ID], "of the app");
     }
 
     #[test]

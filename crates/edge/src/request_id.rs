@@ -8,6 +8,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 
 pub(crate) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// What others call it. Taken, and returned, where there is no `X-Request-ID`.
+pub(crate) static X_CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 const MAX_INCOMING: usize = 128;
 /// 128 bits in hexadecimal: milliseconds, then randomness, as a UUID version 7.
 const LENGTH: usize = 32;
@@ -24,18 +26,19 @@ impl RequestIds {
         Self { state: RefCell::new((SmallRng::from_rng(&mut rand::rng()), BytesMut::new())) }
     }
 
-    /// The client's own identifier when it is harmless, else a new one; as text and as a header's value.
-    pub(crate) fn of(&self, headers: &HeaderMap, now: Timestamp) -> (Arc<str>, HeaderValue) {
-        if let Some(incoming) = headers.get(&X_REQUEST_ID)
-            && let Some(text) = harmless(incoming)
+    /// The client's own identifier when it is harmless, else a new one.
+    pub(crate) fn of(&self, headers: &HeaderMap, now: Timestamp) -> RequestId {
+        if let Some(value) = headers.get(&X_REQUEST_ID).or_else(|| headers.get(&X_CORRELATION_ID))
+            && let Some(text) = harmless(value)
         {
-            return (text.into(), incoming.clone());
+            let is_correlation = !headers.contains_key(&X_REQUEST_ID);
+            return RequestId { text: text.into(), value: value.clone(), is_correlation };
         }
         let bytes = self.create(now);
         // Hexadecimal digits are both text and a header's value.
         let text = std::str::from_utf8(&bytes).unwrap_or_default().into();
         let value = HeaderValue::from_maybe_shared(bytes).unwrap_or_else(|_| HeaderValue::from_static("0"));
-        (text, value)
+        RequestId { text, value, is_correlation: false }
     }
 
     fn create(&self, now: Timestamp) -> Bytes {
@@ -54,6 +57,14 @@ impl RequestIds {
         block.extend_from_slice(&digits);
         block.split().freeze()
     }
+}
+
+/// The identifier of one request, as text and as a header's value.
+pub(crate) struct RequestId {
+    pub(crate) text: Arc<str>,
+    pub(crate) value: HeaderValue,
+    /// The client called it `X-Correlation-ID` and looks for it under that name.
+    pub(crate) is_correlation: bool,
 }
 
 /// Letters, digits, `.`, `_`, `-`, `:`: nothing that means something in a log, a page or a shell.
@@ -115,7 +126,7 @@ mod tests {
         let now = Timestamp::from_micros(1_763_769_600_123_456);
         let mut seen = std::collections::HashSet::new();
         for _ in 0..1_000 {
-            let (text, value) = ids.of(&HeaderMap::new(), now);
+            let RequestId { text, value, .. } = ids.of(&HeaderMap::new(), now);
             assert_eq!(text.as_bytes(), value.as_bytes());
             assert!(text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit()) && &text[12..13] == "7", "{text}");
             assert!(seen.insert(text));
@@ -126,11 +137,16 @@ mod tests {
     fn a_sane_incoming_id_is_kept_and_any_other_is_replaced() {
         let ids = RequestIds::new();
         for good in ["a", "0190a2b4-77aa-7c31-9f31-000000000001", &"x".repeat(128)] {
-            assert_eq!(&*ids.of(&with(&X_REQUEST_ID, &[good]), Timestamp::default()).0, good);
+            assert_eq!(&*ids.of(&with(&X_REQUEST_ID, &[good]), Timestamp::default()).text, good);
+            assert_eq!(&*ids.of(&with(&X_CORRELATION_ID, &[good]), Timestamp::default()).text, good);
         }
         for bad in ["", "a b", "<script>", "a\"b", "a;b", &"x".repeat(129), "${jndi:x}"] {
-            assert_ne!(&*ids.of(&with(&X_REQUEST_ID, &[bad]), Timestamp::default()).0, bad);
+            assert_ne!(&*ids.of(&with(&X_REQUEST_ID, &[bad]), Timestamp::default()).text, bad);
+            assert_ne!(&*ids.of(&with(&X_CORRELATION_ID, &[bad]), Timestamp::default()).text, bad);
         }
+        let mut both = with(&X_CORRELATION_ID, &["theirs"]);
+        both.insert(&X_REQUEST_ID, HeaderValue::from_static("ours"));
+        assert_eq!(&*ids.of(&both, Timestamp::default()).text, "ours");
     }
 
     #[test]

@@ -27,7 +27,7 @@ use crate::{
     headers::{self, Added},
     http1::{REFUSED_METHOD, host_is_valid, method_rule, number, says_upgrade, target_is_clean},
     proxy_protocol::Told,
-    request_id::{X_REQUEST_ID, keep_valid_trace},
+    request_id::{RequestId, X_REQUEST_ID, keep_valid_trace},
     rules::{self, Rule},
     wire::{Refused, Wire},
 };
@@ -86,8 +86,8 @@ impl<D: Door> Service<D> {
             None => self.check(&mut request),
         };
         let websocket = self.wire.upgrade_seen.load(Relaxed) && is_websocket(&request);
-        let (request_id, id_value) = self.core.ids.of(request.headers(), now);
-        let meta = self.meta(&request, request_id);
+        let id = self.core.ids.of(request.headers(), now);
+        let meta = self.meta(&request, Arc::clone(&id.text));
         let tastes = Tastes::of(request.headers());
         let mut exchange = Box::new(Exchange {
             core: Rc::clone(&self.core),
@@ -108,7 +108,7 @@ impl<D: Door> Service<D> {
         let mut response = match checked {
             Ok(()) => {
                 let exchange = &mut *exchange;
-                self.hand_over(request, &exchange.meta, &mut exchange.note, &id_value).await
+                self.hand_over(request, &exchange.meta, &mut exchange.note, &id.value).await
             }
             Err(rule) => refusal(rule),
         };
@@ -120,7 +120,7 @@ impl<D: Door> Service<D> {
             // Whatever became of it: the guard waits to hear of each of those.
             self.wire.decide(response.status() == StatusCode::SWITCHING_PROTOCOLS);
         }
-        let added = self.finish(&mut response, &mut exchange, &tastes, id_value);
+        let added = self.finish(&mut response, &mut exchange, &tastes, id);
         if exchange.version == Version::HTTP_2 {
             response = response.map(|body| self.core.wires.unread.watch(body, &self.wire));
         }
@@ -193,6 +193,10 @@ impl<D: Door> Service<D> {
         if announced > limit && self.door.body_limit(&request, meta).is_none_or(|allowed| announced > allowed) {
             return refusal(&rules::BODY_SIZE);
         }
+        // Only `OPTIONS *` gets here without a path: it asks this server, and nobody behind it (RFC 9110, 9.3.7).
+        if request.uri().path() == "*" {
+            return whole_server();
+        }
         request.body_mut().limit(limit);
         // HTTP/1 bodies are timed by their bytes; HTTP/2 has many bodies on one connection.
         if http2 {
@@ -232,7 +236,7 @@ impl<D: Door> Service<D> {
         outcome
     }
 
-    fn finish(&self, response: &mut Response<ResponseBody>, exchange: &mut Exchange, tastes: &Tastes, id: HeaderValue) -> Added {
+    fn finish(&self, response: &mut Response<ResponseBody>, exchange: &mut Exchange, tastes: &Tastes, id: RequestId) -> Added {
         let extensions = response.extensions_mut();
         if !extensions.is_empty() {
             if let Some(note) = extensions.remove::<AccessNote>() {
@@ -288,6 +292,14 @@ struct Broken(&'static Rule);
 fn refusal(rule: &'static Rule) -> Response<ResponseBody> {
     let mut response = problem_response(rule.problem());
     response.extensions_mut().insert(Broken(rule));
+    response
+}
+
+/// What can be asked of this server in general; each path may take less.
+fn whole_server() -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::Empty);
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
     response
 }
 

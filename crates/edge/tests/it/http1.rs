@@ -180,7 +180,17 @@ async fn connect_and_trace_are_not_for_us() {
 #[tokio::test]
 async fn the_asterisk_belongs_to_options() {
     refused("GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400, "target_asterisk").await;
-    assert!(accepted("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n").await.contains("target=*\n"));
+}
+
+#[tokio::test]
+async fn options_for_the_whole_server_is_answered_by_this_server() {
+    let rig = Rig::start();
+    let answer = rig.exchange("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\nOPTIONS /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+    assert_eq!(statuses(&answer), [204, 200], "{answer}");
+    assert!(answer.contains("\r\nallow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"), "{answer}");
+    assert_eq!(answer.matches("target=").count(), 1, "no door was asked: {answer}");
+    let line = &rig.log_lines()[0];
+    assert_eq!((line["surface"].as_str(), line["path"].as_str(), line["status"].as_u64()), (Some("edge"), Some("*"), Some(204)), "{line}");
 }
 
 #[tokio::test]

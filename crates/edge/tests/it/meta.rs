@@ -48,6 +48,27 @@ async fn a_request_has_one_id_everywhere() {
 }
 
 #[tokio::test]
+async fn a_correlation_id_is_the_request_id_where_there_is_no_other() {
+    let rig = Rig::start();
+    let answer = rig.exchange(get("X-Correlation-ID: order-7\r\n")).await;
+    let facts = [
+        "\r\nx-request-id: order-7\r\n",
+        "\r\nx-correlation-id: order-7\r\n",
+        "\nrequest_id=order-7\n",
+        "\nx-request-id: order-7\n",
+        "\nx-correlation-id: order-7\n",
+    ];
+    for fact in facts {
+        assert!(answer.contains(fact), "{fact:?} in {answer}");
+    }
+    assert_eq!(rig.log_lines()[0]["request_id"], "order-7");
+    let answer = rig.exchange(get("X-Correlation-ID: theirs\r\nX-Request-ID: ours\r\n")).await;
+    assert!(answer.contains("\r\nx-request-id: ours\r\n") && !answer.contains("\r\nx-correlation-id: "), "{answer}");
+    let answer = rig.exchange(get("X-Correlation-ID: <script>\r\n")).await;
+    assert!(!answer.contains("\r\nx-request-id: <script>") && !answer.contains("\r\nx-correlation-id: "), "{answer}");
+}
+
+#[tokio::test]
 async fn a_trace_is_continued_or_dropped() {
     let rig = Rig::start();
     let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";

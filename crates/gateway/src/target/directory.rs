@@ -135,7 +135,8 @@ fn set(headers: &mut HeaderMap, name: HeaderName, text: String) {
 
 /// `/css/a.css` → `["css", "a.css"]`, and whether a slash ends it. `None`: no file of ours can be meant.
 fn segments(raw: &str) -> Option<(Vec<String>, bool)> {
-    let raw = raw.strip_prefix('/').unwrap_or(raw);
+    // The route's own path without a slash behind it means the directory itself, like any other directory's name.
+    let Some(raw) = raw.strip_prefix('/') else { return raw.is_empty().then(|| (Vec::new(), false)) };
     if raw.is_empty() {
         return Some((Vec::new(), true));
     }
@@ -289,7 +290,7 @@ mod tests {
     fn only_names_of_visible_files_are_looked_up() {
         assert_eq!(segments("/css/a%20b.css"), Some((vec!["css".into(), "a b.css".into()], false)));
         assert_eq!(segments("/"), Some((vec![], true)));
-        assert_eq!(segments(""), Some((vec![], true)));
+        assert_eq!(segments(""), Some((vec![], false)), "the route's own path, without a slash");
         assert_eq!(segments("/docs/"), Some((vec!["docs".into()], true)));
         for refused in ["/.env", "/a/.git/config", "/..", "/a//b", "//", "/a%2fb", "/a%5cb", "/a%00b", "/%2e%2e/x", "/%ff"] {
             assert_eq!(segments(refused), None, "{refused}");

@@ -161,8 +161,14 @@ fn directories_have_a_page_and_apps_a_fallback() {
         let seen = world.get("/static/", &[]).await;
         assert_eq!((seen.text().as_str(), seen.header("cache-control")), ("home", Some("no-cache")));
         assert_eq!(world.get("/static/docs/", &[]).await.text(), "docs");
-        let seen = world.get("/static/docs?x=1", &[]).await;
-        assert_eq!((seen.status, seen.header("location")), (308, Some("/static/docs/?x=1")));
+        for (path, with_slash) in [
+            ("/static/docs?x=1", "/static/docs/?x=1"),
+            ("/static", "/static/"),
+            ("/static?next=//evil.example", "/static/?next=//evil.example"),
+        ] {
+            let seen = world.get(path, &[]).await;
+            assert_eq!((seen.status, seen.header("location")), (308, Some(with_slash)), "or links in the page lead elsewhere: {path}");
+        }
         assert_eq!(world.get("/static/some/page", &[]).await.text(), "home");
         assert_eq!(world.get("/static/empty/", &[]).await.text(), "home", "never a listing");
         assert_eq!(world.get("/static/missing.js", &[]).await.status, 404);
