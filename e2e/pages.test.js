@@ -3,12 +3,12 @@
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { launchBrowser, signIn, startDemo } from './demo.js';
+import { launchBrowser, linkIn, mailTo, signIn, startDemo } from './demo.js';
 
 const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
-const OPEN = ['/', '/auth/login', '/auth/register', '/auth/forgot-password', '/auth/reset-password?token=x', '/auth/verify-email?token=x', '/auth/check-mail?for=verify', '/auth/nowhere', '/problems/', '/dev/outbox'];
+const OPEN = ['/', '/auth/login', '/auth/register', '/auth/forgot-password', '/auth/reset-password?token=dead', '/auth/verify-email?token=dead', '/auth/check-mail?for=verify', '/auth/nowhere', '/problems/', '/dev/outbox'];
 const SIGNED_IN = ['/auth/account', '/auth/account/delete', '/admin', '/'];
-const PHONE = { width: 360, height: 640 };
+const PHONE = { width: 320, height: 640 };
 
 let demo;
 let browser;
@@ -31,6 +31,14 @@ async function violations(page) {
   return result.violations.map((found) => `${found.id}: ${found.help} (${found.nodes.map((node) => node.target.join(' ')).join(', ')})`);
 }
 
+/** The page of a link that works, as it stands in the mail. */
+async function resetPage(demo) {
+  const headers = { 'content-type': 'application/json' };
+  await fetch(`${demo.url}/auth/forgot-password`, { method: 'POST', headers, body: '{"email":"bruno@example.com"}' });
+  const link = new URL(linkIn(await mailTo(demo, 'bruno@example.com'), '/auth/reset-password'));
+  return link.pathname + link.search;
+}
+
 for (const colorScheme of ['light', 'dark']) {
   test(`no page has an accessibility violation, ${colorScheme}`, async () => {
     const context = await browser.newContext({ colorScheme, bypassCSP: true });
@@ -40,7 +48,7 @@ for (const colorScheme of ['light', 'dark']) {
       await page.goto(`${demo.url}${path}`);
       found.push(...(await violations(page)).map((violation) => `${path} ${violation}`));
     };
-    for (const path of OPEN) await look(path);
+    for (const path of [...OPEN, await resetPage(demo)]) await look(path);
     await signIn(page, demo, 'ana@example.com', demo.passwords['ana@example.com']);
     for (const path of SIGNED_IN) await look(path);
     assert.deepEqual(found, []);
@@ -57,7 +65,7 @@ test('no page is wider than a small phone', async () => {
     const width = await page.evaluate(() => document.documentElement.scrollWidth);
     if (width > PHONE.width) wide.push(`${path}: ${width} pixels`);
   };
-  for (const path of OPEN) await look(path);
+  for (const path of [...OPEN, await resetPage(demo)]) await look(path);
   await signIn(page, demo, 'ana@example.com', demo.passwords['ana@example.com']);
   for (const path of SIGNED_IN) await look(path);
   assert.deepEqual(wide, []);

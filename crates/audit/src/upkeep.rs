@@ -45,6 +45,10 @@ impl Audit {
                 () = self.inner.wake.notified() => false,
                 _ = ticks.tick() => false,
             };
+            // The database says once that it is away; what there is to do waits.
+            if self.inner.db.is_away() && !last {
+                continue;
+            }
             self.tell("what was left out could not be told", self.tell_left_out().await);
             if last {
                 return;

@@ -31,6 +31,8 @@ pub struct Kit {
     pub tasks: Tasks,
     /// Where people reach us, without a slash at the end; links in messages are built from it, never from `Host`.
     pub public_url: std::sync::Arc<str>,
+    /// What people know the product by: in pages and messages.
+    pub brand: std::sync::Arc<str>,
     /// The public URL is https: cookies get `Secure` and the `__Host-` prefix.
     pub secure_cookies: bool,
 }

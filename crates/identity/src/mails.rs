@@ -56,7 +56,7 @@ texts! {
 #[derive(Debug)]
 pub(crate) struct Mails {
     public_url: String,
-    /// What people know us by: the host of the public URL.
+    /// What people know us by.
     site: String,
 }
 
@@ -64,9 +64,8 @@ pub(crate) struct Mails {
 pub(crate) const NOTICE: Duration = Duration::from_secs(3 * 86_400);
 
 impl Mails {
-    pub(crate) fn new(public_url: &str) -> Self {
-        let site = public_url.split_once("://").map_or(public_url, |(_, rest)| rest);
-        Self { public_url: public_url.to_owned(), site: site.split('/').next().unwrap_or(site).to_owned() }
+    pub(crate) fn new(public_url: &str, brand: &str) -> Self {
+        Self { public_url: public_url.to_owned(), site: brand.to_owned() }
     }
 
     /// Where a password is chosen with this token. The page takes it out of the address and into a form.
@@ -159,8 +158,11 @@ impl Mails {
 
     /// A code by text message. Its last line lets browsers offer the code on our own pages, and on no others.
     pub(crate) fn sms_code(&self, phone: &str, locale: Locale, code: &Secret, lifetime: Period, now: Timestamp) -> Message {
-        let text = fill(Words::of(locale).sms_code_code_site, &[code.expose(), &self.site]);
-        let host = self.site.split(':').next().unwrap_or(&self.site);
+        let host = self.public_url.split_once("://").map_or(&*self.public_url, |(_, rest)| rest);
+        let host = host.split([':', '/']).next().unwrap_or(host);
+        // A letter that a text message lacks would halve its room.
+        let site = if self.site.is_ascii() { &self.site } else { host };
+        let text = fill(Words::of(locale).sms_code_code_site, &[code.expose(), site]);
         Message {
             channel: Channel::Sms,
             to: phone.to_owned(),
@@ -205,8 +207,9 @@ impl From<NotifyError> for IdentityError {
 }
 
 /// Every message that identity sends, with made-up values: to look at.
-pub fn samples(public_url: &str, locale: Locale, now: Timestamp) -> Vec<Message> {
-    let (mails, token, code) = (Mails::new(public_url), Secret::new("Xq3vT0aB9dKe7LmR2sWzY5nPcHgJu8fQ1iOtE4rVxS0"), Secret::new("482913"));
+pub fn samples(public_url: &str, brand: &str, locale: Locale, now: Timestamp) -> Vec<Message> {
+    let (mails, token, code) =
+        (Mails::new(public_url, brand), Secret::new("Xq3vT0aB9dKe7LmR2sWzY5nPcHgJu8fQ1iOtE4rVxS0"), Secret::new("482913"));
     let (Ok(email), Ok(name)) = ("zoe@example.com".parse(), "Zoë".parse()) else { return Vec::new() };
     let to = User {
         id: UserId::generate(),
@@ -255,7 +258,7 @@ mod tests {
     use super::*;
 
     fn all(locale: Locale) -> Vec<Message> {
-        samples("https://shop.example/base", locale, Timestamp::from_unix_seconds(1_800_000_000))
+        samples("https://shop.example:8443/base", "Tienda Añil", locale, Timestamp::from_unix_seconds(1_800_000_000))
     }
 
     const TOKEN: &str = "Xq3vT0aB9dKe7LmR2sWzY5nPcHgJu8fQ1iOtE4rVxS0";
@@ -267,10 +270,19 @@ mod tests {
             for mail in all(locale) {
                 let Some(html) = mail.html else { continue };
                 for form in [&mail.text, &html] {
-                    assert!(!form.contains("{}") && form.contains("shop.example"), "{}: {form}", mail.kind);
+                    assert!(!form.contains("{}"), "{}: {form}", mail.kind);
                 }
-                assert!(mail.subject.contains("shop.example") && !mail.subject.contains("{}"));
                 assert!(html.contains(&format!("lang=\"{}\"", locale.tag())));
+            }
+        }
+    }
+
+    #[test]
+    fn mails_call_the_product_by_its_name_and_only_links_hold_its_address() {
+        for mail in Locale::ALL.into_iter().flat_map(all).filter(|mail| mail.channel == Channel::Email) {
+            let said = mail.text.split_whitespace().filter(|word| !word.starts_with("https://")).collect::<Vec<_>>().join(" ");
+            for words in [&mail.subject, &said] {
+                assert!(words.contains("Tienda Añil") && !words.contains("shop.example"), "{}: {words}", mail.kind);
             }
         }
     }
@@ -279,7 +291,7 @@ mod tests {
     fn links_begin_with_the_public_url_and_only_the_link_holds_the_token() {
         for mail in all(Locale::En) {
             for link in mail.text.split_whitespace().filter(|word| word.starts_with("https://")) {
-                assert!(link.starts_with("https://shop.example/base/auth/"), "{link}");
+                assert!(link.starts_with("https://shop.example:8443/base/auth/"), "{link}");
             }
             let with_token = mail.text.split_whitespace().filter(|word| word.contains(TOKEN)).all(|word| word.starts_with("https://"));
             assert!(with_token && !mail.subject.contains(TOKEN), "{}", mail.text);

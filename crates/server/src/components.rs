@@ -92,8 +92,8 @@ fn notify(kit: &Kit) -> Component {
 }
 
 /// Every message of the product, with made-up values: to look at.
-pub(crate) fn samples(public_url: &str, locale: Locale, now: Timestamp) -> Vec<Message> {
-    baluarte_identity::samples(public_url, locale, now)
+pub(crate) fn samples(public_url: &str, brand: &str, locale: Locale, now: Timestamp) -> Vec<Message> {
+    baluarte_identity::samples(public_url, brand, locale, now)
 }
 
 /// Identity alone, for the operator's commands.

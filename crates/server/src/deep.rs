@@ -156,7 +156,7 @@ impl Deep {
             channel: Channel::Email,
             to: self.0.operator_email.clone(),
             locale: Locale::En,
-            subject: format!("{site}: mail works"),
+            subject: format!("{}: mail works", kit.brand),
             text: format!("Somebody asked {site} whether it can send mail. It can."),
             html: None,
             kind: "notify.test",

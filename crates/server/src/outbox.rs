@@ -27,10 +27,16 @@ struct Shown {
     notify: Notify,
     clock: Clock,
     public_url: Arc<str>,
+    brand: Arc<str>,
 }
 
 pub(crate) fn routes(kit: &Kit) -> Router {
-    let shown = Shown { notify: kit.notify.clone(), clock: kit.clock.clone(), public_url: Arc::clone(&kit.public_url) };
+    let shown = Shown {
+        notify: kit.notify.clone(),
+        clock: kit.clock.clone(),
+        public_url: Arc::clone(&kit.public_url),
+        brand: Arc::clone(&kit.brand),
+    };
     Router::new()
         .route("/dev/outbox", get(list))
         .route("/dev/outbox/{id}", get(show))
@@ -69,7 +75,7 @@ impl Shown {
             html,
             created_at: self.clock.now(),
         };
-        components::samples(&self.public_url, locale, self.clock.now()).into_iter().map(as_shown).collect()
+        components::samples(&self.public_url, &self.brand, locale, self.clock.now()).into_iter().map(as_shown).collect()
     }
 }
 

@@ -87,6 +87,7 @@ pub(crate) async fn open(config: &Config, ctx: &Ctx, tasks: Tasks) -> anyhow::Re
         clock,
         tasks,
         public_url,
+        brand: Arc::from(config.web.brand.trim()),
         secure_cookies: config.server.secure_cookies(),
     })
 }

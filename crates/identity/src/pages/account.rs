@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::{extract::State, response::Response};
-use baluarte_kernel::{Ctx, Locale, PageQuery, Secret, SessionId};
+use baluarte_kernel::{Ctx, FreeForAll, Locale, PageQuery, Principal, Secret, SessionId};
 use baluarte_web::{Caller, Form, Page, Problem, Query, SameOrigin, Visit, language_cookie};
 use http::{StatusCode, header};
 use serde::Deserialize;
@@ -26,6 +26,7 @@ struct AccountPage<'a> {
     protected: bool,
     user: &'a User,
     plan: &'a str,
+    role: &'a str,
     since: String,
     languages: [Locale; 3],
     done: &'a str,
@@ -256,7 +257,13 @@ pub(super) fn account_page(
         t,
         f: FactorWords::of(visit.locale),
         protected: look.protected,
-        plan,
+        // Others have the names that the operator gave them.
+        plan: if plan == FreeForAll::PLAN { t.plan_free } else { plan },
+        role: match user.role.as_str() {
+            Principal::ADMIN => t.role_admin,
+            "user" => t.role_user,
+            other => other,
+        },
         since: readable(&user.created_at.to_string()),
         languages: Locale::ALL,
         done: look.done,

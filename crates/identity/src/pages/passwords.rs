@@ -11,7 +11,7 @@ use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
 use super::{Message, Words, alert, error_title, field::Field, message, password_words, refuse, see_other};
-use crate::{Email, Identity, IdentityError};
+use crate::{Email, Identity, IdentityError, store::links::Purpose};
 
 /// Asks for an address to send a link to: a new password's, or a new confirmation's.
 #[derive(Template)]
@@ -88,11 +88,18 @@ pub(super) async fn check_mail(visit: Visit, Query(why): Query<CheckMail>) -> Re
     message(&visit, StatusCode::OK, &Message { title: t.check_mail, text, more: t.check_mail_more, links })
 }
 
-pub(super) async fn show_reset(visit: Visit, Query(link): Query<Link>) -> Response {
-    if link.token.is_empty() {
-        return dead_link(&visit, "/auth/forgot-password");
-    }
-    ask_password(&visit, StatusCode::OK, &link.token, "", "")
+/// Told before somebody thinks of a password. Mail scanners that open the link do not use it up.
+pub(super) async fn show_reset(
+    State(identity): State<Identity>,
+    Caller(ctx): Caller,
+    visit: Visit,
+    Query(link): Query<Link>,
+) -> Result<Response, Problem> {
+    Ok(if identity.link_works(&ctx, &link.token, Purpose::ChoosePassword).await.map_err(refuse)? {
+        ask_password(&visit, StatusCode::OK, &link.token, "", "")
+    } else {
+        dead_link(&visit, "/auth/forgot-password")
+    })
 }
 
 /// 204 and problems for programs. The token is the authority, whichever page sends it.

@@ -91,7 +91,6 @@ async fn pages(locale: Locale) -> Vec<(&'static str, Response)> {
         register::Wrong { email: t.bad_email, password: super::password_words(t, BadPassword::TooShort), ..register::Wrong::default() };
     let person = user("Zoë Fernández");
     let show = |status, look: &account::Look<'_>| account::account_page(&at("/auth/account"), &person, "free", &sessions, status, look);
-    let link = |token: &Secret| baluarte_web::Query(passwords::Link { token: token.clone() });
     let look = sign_in::Look { email: "zoe@example.com", return_to: "/shop/cart", ..sign_in::Look::default() };
     vec![
         ("login", sign_in::render(true, None, &login, ok, sign_in::Look::default())),
@@ -120,10 +119,10 @@ async fn pages(locale: Locale) -> Vec<(&'static str, Response)> {
         ("check-mail", passwords::check_mail(at("/auth/check-mail"), baluarte_web::Query::default()).await),
         ("forgot", passwords::show_forgot(at("/auth/forgot-password")).await),
         ("forgot-wrong", passwords::ask_address(&at("/auth/forgot-password"), wrong, t.forgot, "/auth/forgot-password", "zoe", true)),
-        ("reset", passwords::show_reset(at("/auth/reset-password?token=x"), link(&token)).await),
+        ("reset", passwords::ask_password(&at("/auth/reset-password?token=x"), ok, &token, "", "")),
         ("reset-wrong", passwords::ask_password(&at("/auth/reset-password"), wrong, &token, "", t.password_common)),
-        ("link-dead", passwords::show_reset(at("/auth/reset-password"), link(&Secret::default())).await),
-        ("verify", verify::show(at("/auth/verify-email?token=x"), link(&token)).await),
+        ("link-dead", passwords::dead_link(&at("/auth/reset-password"), "/auth/forgot-password")),
+        ("verify", verify::ask(&at("/auth/verify-email?token=x"), &token)),
         ("account", show(ok, &account::Look { done: t.done_profile, ..account::Look::default() })),
         ("account-wrong", show(wrong, &account::Look { current_error: t.wrong_password, ..account::Look::default() })),
         ("step-totp", factors::samples::step(locale, "totp", false)),
@@ -230,12 +229,33 @@ async fn what_people_typed_is_text_and_never_markup() {
     }
 }
 
+#[tokio::test]
+async fn plan_and_role_are_words_of_the_readers_language_unless_the_operator_named_them() {
+    let sessions = Page { items: Vec::new(), next_cursor: None };
+    let shown = async |locale, plan, role: &str| {
+        let person = User { role: role.parse().unwrap(), ..user("Zoë") };
+        text(account::account_page(&visit(locale, "/"), &person, plan, &sessions, StatusCode::OK, &account::Look::default())).await
+    };
+    for (locale, free, member, admin) in [
+        (Locale::En, "Free", "Member", "Administrator"),
+        (Locale::Es, "Gratuito", "Miembro", "Administración"),
+        (Locale::Pt, "Gratuito", "Membro", "Administração"),
+    ] {
+        let words = |word: &str| format!("<dd>{word}</dd>");
+        let html = shown(locale, "free", "user").await;
+        assert!(html.contains(&words(free)) && html.contains(&words(member)), "{html}");
+        let html = shown(locale, "pro", "admin").await;
+        assert!(html.contains(&words("pro")) && html.contains(&words(admin)), "{html}");
+        assert!(shown(locale, "pro", "editor").await.contains(&words("editor")));
+    }
+}
+
 #[test]
 fn error_pages_are_kept_beside_the_others() {
     let site = Site::default();
     for locale in Locale::ALL {
         for doc in problem::PROBLEMS {
-            let cx = RenderContext { request_id: "01JD8Z6Q4XK7M2T9", locale, prefers_html: true, path: None, site: &site };
+            let cx = RenderContext { request_id: "019a2b4c77aa7c319f31000000000001", locale, prefers_html: true, path: None, site: &site };
             let (_, _, html) = problem::render(&Problem::of(doc).retry_after(Duration::from_secs(5)), &cx);
             keep(locale, &format!("error-{}", doc.code), std::str::from_utf8(&html).unwrap());
         }

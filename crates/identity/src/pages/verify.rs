@@ -2,6 +2,7 @@
 
 use askama::Template;
 use axum::{extract::State, response::Response};
+use baluarte_kernel::Secret;
 use baluarte_web::{Caller, Form, Page, Problem, Query, SameOrigin, Visit};
 use http::StatusCode;
 
@@ -10,7 +11,7 @@ use super::{
     passwords::{Address, Link, ask_address, dead_link},
     refuse, see_other,
 };
-use crate::{Email, Identity, IdentityError};
+use crate::{Email, Identity, IdentityError, store::links::Purpose};
 
 const RESEND: &str = "/auth/verify-email/resend";
 
@@ -21,12 +22,22 @@ struct VerifyPage<'a> {
     token: &'a str,
 }
 
-pub(super) async fn show(visit: Visit, Query(link): Query<Link>) -> Response {
-    if link.token.is_empty() {
-        return dead_link(&visit, RESEND);
-    }
+pub(super) async fn show(
+    State(identity): State<Identity>,
+    Caller(ctx): Caller,
+    visit: Visit,
+    Query(link): Query<Link>,
+) -> Result<Response, Problem> {
+    Ok(if identity.link_works(&ctx, &link.token, Purpose::VerifyEmail).await.map_err(refuse)? {
+        ask(&visit, &link.token)
+    } else {
+        dead_link(&visit, RESEND)
+    })
+}
+
+pub(super) fn ask(visit: &Visit, token: &Secret) -> Response {
     let t = Words::of(visit.locale);
-    Page::gate(&visit, t.verify).secret_address().respond(StatusCode::OK, &VerifyPage { t, token: link.token.expose() })
+    Page::gate(visit, t.verify).secret_address().respond(StatusCode::OK, &VerifyPage { t, token: token.expose() })
 }
 
 pub(super) async fn submit(

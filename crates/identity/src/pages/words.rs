@@ -13,7 +13,7 @@ baluarte_web::texts! {
         hide: "Hide", "Ocultar", "Ocultar";
 
         sign_in: "Sign in", "Iniciar sesión", "Entrar";
-        sign_in_lead: "Welcome back to {}.", "Te damos la bienvenida de nuevo a {}.", "Que bom ter você de volta a {}.";
+        sign_in_lead: "Welcome back to {}.", "Te damos la bienvenida de nuevo a {}.", "{}: que bom ter você de volta.";
         forgot_link: "Forgot your password?", "¿Olvidaste tu contraseña?", "Esqueceu a senha?";
         no_account: "No account yet?", "¿Aún no tienes cuenta?", "Ainda não tem conta?";
         register_link: "Create one", "Crea una", "Crie uma";
@@ -69,6 +69,9 @@ baluarte_web::texts! {
         unverified: "Not confirmed", "Sin confirmar", "Não confirmado";
         plan: "Plan", "Plan", "Plano";
         role: "Role", "Rol", "Função";
+        plan_free: "Free", "Gratuito", "Gratuito";
+        role_user: "Member", "Miembro", "Membro";
+        role_admin: "Administrator", "Administración", "Administração";
         member_since: "Member since", "Cuenta desde", "Conta desde";
         change_password: "Password", "Contraseña", "Senha";
         change_password_lead: "Changing it signs out every other device.", "Al cambiarla se cierra la sesión en los demás dispositivos.", "Ao mudá-la, os outros dispositivos saem da conta.";

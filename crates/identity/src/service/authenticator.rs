@@ -121,7 +121,10 @@ impl Identity {
                 Err(AuthError::Invalid)
             }
             Ok(Err(err)) => {
-                tracing::warn!(target: "identity", error = %err, "a session could not be looked up");
+                // That the database is away it says itself, once.
+                if !self.inner.kit.db.is_away() {
+                    tracing::warn!(target: "identity", error = %err, "a session could not be looked up");
+                }
                 self.inner.database.gone(now);
                 self.remembered(known, now)
             }

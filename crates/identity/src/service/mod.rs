@@ -91,7 +91,7 @@ impl Identity {
             touched: Touched::default(),
             database: DatabaseHealth::default(),
             key_looks: OncePerSecond::default(),
-            mails: Mails::new(&kit.public_url),
+            mails: Mails::new(&kit.public_url, &kit.brand),
             kit: kit.clone(),
             config: config.clone(),
             entitlements,

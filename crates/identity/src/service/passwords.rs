@@ -64,6 +64,13 @@ impl Identity {
         Ok(token)
     }
 
+    /// Whether a link from a mail still works; asking does not use it up.
+    pub(crate) async fn link_works(&self, ctx: &Ctx, token: &Secret, purpose: Purpose) -> Result<bool, IdentityError> {
+        let read = self.inner.kit.db.read();
+        let Some(link) = store::links::find_link(read, &self.link_hash(token), purpose, ctx.now()).await? else { return Ok(false) };
+        Ok(store::users::find_user(read, link.user_id).await?.is_some_and(|account| account.password_changed_at == link.bound_to))
+    }
+
     /// Takes the link's token and sets the password; all sessions end and nobody is signed in.
     pub async fn reset_password(&self, ctx: &Ctx, token: &Secret, password: Secret) -> Result<(), IdentityError> {
         let token_hash = self.link_hash(token);

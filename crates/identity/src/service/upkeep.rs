@@ -102,6 +102,10 @@ impl Identity {
                 () = stopping.cancelled() => true,
                 _ = ticks.tick() => false,
             };
+            // The database says once that it is away; what there is to do waits.
+            if self.inner.kit.db.is_away() && !last {
+                continue;
+            }
             if let Err(err) = self.write_last_uses().await {
                 tracing::warn!(target: "identity", error = %err, "the last use of some sessions was not written down");
             }

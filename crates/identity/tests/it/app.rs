@@ -26,6 +26,7 @@ use tower::ServiceExt as _;
 
 pub(crate) const PASSWORD: &str = "a rather long password";
 pub(crate) const PUBLIC_URL: &str = "https://shop.example";
+pub(crate) const BRAND: &str = "Tienda";
 
 /// One replica.
 pub(crate) struct App {
@@ -180,6 +181,7 @@ impl App {
             tasks: Tasks::new(tokio::runtime::Handle::current()),
             metrics: Metrics::default(),
             public_url: PUBLIC_URL.into(),
+            brand: BRAND.into(),
             secure_cookies: true,
         };
         let identity = Identity::start(&kit, &config, Arc::new(FreeForAll::new(Vec::new()))).await.unwrap();

@@ -43,7 +43,7 @@ pub(crate) async fn enrol(app: &App, client: &Client) -> (Phone, Vec<String>) {
     let begun = app.call(client, Method::POST, "/api/v1/mfa/totp", None).await;
     begun.is(200, "");
     let phone = Phone::with(&begun.text("/secret"));
-    assert!(begun.text("/otpauth_url").starts_with("otpauth://totp/shop%2Eexample:zoe%40example%2Ecom?secret="));
+    assert!(begun.text("/otpauth_url").starts_with("otpauth://totp/Tienda:zoe%40example%2Ecom?secret="));
     let confirmed = app.post(client, "/api/v1/mfa/totp/confirm", json!({"code": phone.code(app)})).await;
     confirmed.is(200, "");
     let codes = confirmed.json["recovery_codes"].as_array().unwrap().iter().map(|code| code.as_str().unwrap().to_owned()).collect();

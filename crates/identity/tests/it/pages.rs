@@ -1,5 +1,7 @@
 //! The pages: what a browser without JavaScript sees and sends.
 
+use std::time::Duration;
+
 use axum::body::{Body, to_bytes};
 use baluarte_identity::{EmailVerification, Registration};
 use baluarte_testkit::each_backend;
@@ -196,6 +198,43 @@ each_backend! {
         let fields = [("token", token.as_str()), ("password", "another long password")];
         submit(&app, &home(), "/auth/reset-password", &fields).await.leads_to("/auth/login?done=reset");
         submit(&app, &home(), "/auth/reset-password", &fields).await.shows(410, "/auth/forgot-password");
+    }
+
+    async fn a_dead_link_is_told_before_anybody_thinks_of_a_password(test: TestDb) {
+        let app = App::with(test, |config| config.email_verification = EmailVerification::Required).await;
+        app.user("ana@example.com").await;
+        let dead = async |path: String, again: &str| {
+            let shown = open(&app, &home(), &path).await;
+            assert!(!shown.html.contains("name=\"token\""), "{path}: there is nothing to fill in: {}", shown.html);
+            shown.shows(410, again);
+        };
+        let forgot = async || {
+            submit(&app, &home(), "/auth/forgot-password", &[("email", "ana@example.com")]).await.leads_to("/auth/check-mail?for=reset");
+            app.mailed_token("ana@example.com").await
+        };
+        let reset = |token: &str| format!("/auth/reset-password?token={token}");
+        let verify = |token: &str| format!("/auth/verify-email?token={token}");
+        for token in ["", "made-up"] {
+            dead(reset(token), "/auth/forgot-password").await;
+            dead(verify(token), "/auth/verify-email/resend").await;
+        }
+        let replaced = forgot().await;
+        let used = forgot().await;
+        dead(reset(&replaced), "/auth/forgot-password").await;
+        dead(verify(&used), "/auth/verify-email/resend").await;
+        let fields = [("token", used.as_str()), ("password", "another long password")];
+        submit(&app, &home(), "/auth/reset-password", &fields).await.leads_to("/auth/login?done=reset");
+        dead(reset(&used), "/auth/forgot-password").await;
+        let old = forgot().await;
+        open(&app, &home(), &reset(&old)).await.shows(200, &old);
+        app.clock.advance(Duration::from_secs(3_600));
+        dead(reset(&old), "/auth/forgot-password").await;
+
+        let fields = [("name", "Zoë"), ("email", "zoe@example.com"), ("password", PASSWORD)];
+        submit(&app, &home(), "/auth/register", &fields).await.leads_to("/auth/check-mail?for=verify");
+        let token = app.mailed_token("zoe@example.com").await;
+        submit(&app, &home(), "/auth/verify-email", &[("token", &token)]).await.leads_to("/auth/login?done=verified");
+        dead(verify(&token), "/auth/verify-email/resend").await;
     }
 
     async fn registering_signs_in_or_says_what_is_wrong(test: TestDb) {

@@ -52,10 +52,9 @@ pub(super) struct Test {
 impl MessagesCommand {
     pub(super) fn run(self, global: &Global) -> Result<(), Failure> {
         let config = global.load()?.config;
-        let url = config.server.public_url.as_str().to_owned();
         match self {
-            Self::List => print(&list(&url)),
-            Self::Preview(preview) => print(&preview.show(&url)?),
+            Self::List => print(&list(&config)),
+            Self::Preview(preview) => print(&preview.show(&config)?),
             Self::Test(test) => {
                 let runtime = serve::control_runtime().map_err(Failure::chain)?;
                 print(&runtime.block_on(test.send(&config))?)
@@ -64,9 +63,13 @@ impl MessagesCommand {
     }
 }
 
-fn list(url: &str) -> String {
+fn samples(config: &Config, locale: Locale) -> Vec<Message> {
+    components::samples(config.server.public_url.as_str(), config.web.brand.trim(), locale, Clock::System.now())
+}
+
+fn list(config: &Config) -> String {
     let mut out = String::new();
-    for message in components::samples(url, Locale::En, Clock::System.now()) {
+    for message in samples(config, Locale::En) {
         let _ = writeln!(out, "{:<28} {:<5} {}", message.kind, message.channel.as_str(), title(&message));
     }
     out
@@ -77,16 +80,16 @@ fn title(message: &Message) -> &str {
     if message.subject.is_empty() { message.text.lines().next().unwrap_or_default() } else { &message.subject }
 }
 
-fn find(url: &str, name: &str, lang: Locale) -> Result<Message, Failure> {
-    let samples = components::samples(url, lang, Clock::System.now());
+fn find(config: &Config, name: &str, lang: Locale) -> Result<Message, Failure> {
+    let samples = samples(config, lang);
     let names: Vec<&str> = samples.iter().map(|sample| sample.kind).collect();
     let unknown = Failure::Usage(format!("there is no message {name:?}; there are: {}", names.join(", ")));
     samples.into_iter().find(|sample| sample.kind == name).ok_or(unknown)
 }
 
 impl Preview {
-    fn show(self, url: &str) -> Result<String, Failure> {
-        let message = find(url, &self.name, self.lang)?;
+    fn show(self, config: &Config) -> Result<String, Failure> {
+        let message = find(config, &self.name, self.lang)?;
         if self.html {
             return message.html.ok_or_else(|| Failure::Failed("a text message has no HTML".to_owned()));
         }
@@ -98,10 +101,9 @@ impl Preview {
 impl Test {
     async fn send(self, config: &Config) -> Result<String, Failure> {
         let channel = if self.to.contains('@') { Channel::Email } else { Channel::Sms };
-        let url = config.server.public_url.as_str();
         let message = match &self.name {
-            Some(name) => find(url, name, self.lang)?,
-            None => a_short_one(channel, url, self.lang),
+            Some(name) => find(config, name, self.lang)?,
+            None => a_short_one(channel, config, self.lang),
         };
         if message.channel != channel {
             return Err(Failure::Usage(format!("{} is for {}, and {} is not", message.kind, message.channel.as_str(), self.to)));
@@ -130,12 +132,14 @@ fn lines(said: &[String]) -> String {
     said.iter().map(|line| format!("{line}\n")).collect()
 }
 
-fn a_short_one(channel: Channel, url: &str, locale: Locale) -> Message {
-    let site = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let text = format!("This is a test message from {site}. Messages arrive.");
+fn a_short_one(channel: Channel, config: &Config, locale: Locale) -> Message {
+    let url = config.server.public_url.as_str();
+    let host = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let brand = config.web.brand.trim();
+    let text = format!("This is a test message from {host}. Messages arrive.");
     let now = Clock::System.now();
     let subject = match channel {
-        Channel::Email => format!("Test message from {site}"),
+        Channel::Email => format!("Test message from {brand}"),
         Channel::Sms => String::new(),
     };
     let useful_until = now.plus(std::time::Duration::from_secs(600));

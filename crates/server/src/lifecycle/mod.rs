@@ -94,7 +94,10 @@ impl Life {
     /// Says again and again that this process is there, and finds those that are not, until it is to stop.
     pub(crate) async fn watch(self) {
         while self.0.stopping.run_until_cancelled(tokio::time::sleep(BEAT)).await.is_some() {
-            if let Err(err) = self.beat().await {
+            if let Err(err) = self.beat().await
+                // Which the database says itself, once.
+                && !self.0.db.is_away()
+            {
                 tracing::warn!(target: "server", error = &err as &dyn std::error::Error, "this process could not tell that it is there");
             }
         }

@@ -18,6 +18,8 @@ struct ErrorPage<'a> {
     remedy: &'a str,
     wait: Option<String>,
     sign_in: bool,
+    /// Whoever may not sees there who they are and what they have, and can sign in as somebody else.
+    account: bool,
     request_id: &'a str,
     code: &'a str,
 }
@@ -38,6 +40,7 @@ pub(crate) fn error_page(problem: &Problem, cx: &RenderContext<'_>) -> String {
         remedy: doc.remedy.get(cx.locale),
         wait,
         sign_in: problem.status == StatusCode::UNAUTHORIZED,
+        account: problem.status == StatusCode::FORBIDDEN,
         request_id: cx.request_id,
         code: problem.code,
     };

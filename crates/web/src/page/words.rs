@@ -9,6 +9,7 @@ crate::texts! {
         motto_more: "Your sign-in is checked here, before anything else is.", "Tu acceso se comprueba aquí, antes que todo lo demás.", "Seu acesso é verificado aqui, antes de todo o resto.";
         home: "Go to the home page", "Ir al inicio", "Ir para o início";
         sign_in: "Sign in", "Iniciar sesión", "Entrar";
+        account: "Your account", "Tu cuenta", "A sua conta";
         reference: "Reference for support", "Referencia para soporte", "Referência para o suporte";
         code: "Code", "Código", "Código";
         status: "Status", "Estado", "Status";

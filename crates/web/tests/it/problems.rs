@@ -64,6 +64,21 @@ fn a_problem_on_a_host_of_the_gateway_takes_its_style_from_our_own() {
 }
 
 #[test]
+fn whoever_may_not_has_a_way_on_wherever_our_own_pages_are() {
+    for (own, at) in [("", ""), ("https://id.example", "https://id.example")] {
+        let site = Site::default().with_assets_at(own);
+        let cx = RenderContext { request_id: "r", locale: Locale::Pt, prefers_html: true, path: None, site: &site };
+        for (problem, place, words) in
+            [(Problem::of(&problem::FORBIDDEN), "/auth/account", "A sua conta"), (Problem::sign_in_required(), "/auth/login", "Entrar")]
+        {
+            let (_, _, body) = problem::render(&problem, &cx);
+            let html = std::str::from_utf8(&body).unwrap();
+            assert!(html.contains(&format!("href=\"{at}{place}\">{words}</a>")) && html.contains("href=\"/\""), "{html}");
+        }
+    }
+}
+
+#[test]
 fn what_inner_layers_set_survives_rendering() {
     let site = Site::default();
     let mut response = axum::response::IntoResponse::into_response(Problem::of(&problem::METHOD_NOT_ALLOWED));
