@@ -5,6 +5,11 @@ baluarte_audit::actions! {
     REGISTRATION_REPEATED = "identity.user.registered_again", Info, "Somebody tried to register an address that has an account; its owner was told by mail.";
     EMAIL_VERIFIED = "identity.email.verified", Info, "The owner of an account confirmed its address with a link from a mail.";
     VERIFICATION_MAILED = "identity.email.verification_mailed", Info, "A link to confirm an address was mailed again.";
+    EMAIL_CHANGE_ASKED = "identity.email.change_asked", Notice, "Somebody wants to have another address for their account; both mailboxes were asked.";
+    EMAIL_CHANGE_CONFIRMED = "identity.email.change_confirmed", Notice, "One of the two mailboxes agreed to another address for an account.";
+    EMAIL_CHANGE_CANCELLED = "identity.email.change_cancelled", Info, "Somebody thought better of another address for their account.";
+    EMAIL_CHANGE_REFUSED = "identity.email.change_refused", Alert, "Whoever reads one of the two mailboxes says that they did not ask for another address; from the old one this ends all sessions.";
+    EMAIL_CHANGED = "identity.email.changed", Warning, "An account has another address, as both mailboxes agreed; its other sessions ended.";
     PROFILE_UPDATED = "identity.user.updated", Info, "Somebody changed their own profile.";
     USER_DELETED = "identity.user.deleted", Notice, "An account was deleted, by its owner or by an administrator, and everything that was known of its owner.";
     SESSION_BEGUN = "identity.session.begun", Info, "Somebody signed in.";

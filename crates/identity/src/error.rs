@@ -42,6 +42,14 @@ pub enum IdentityError {
     /// A link from a mail: used, too old, replaced by a newer one, or damaged.
     #[error("the link is not valid any more")]
     LinkInvalid,
+    #[error("that is the account's address already")]
+    SameEmail,
+    /// Nothing can be confirmed by mail where none can be sent.
+    #[error("this installation sends no mail")]
+    NoMail,
+    /// Enough of a kind were asked for in an hour.
+    #[error("too many mails")]
+    TooManyMails { retry_after: Duration },
     /// The attempt to sign in is over: too old, answered, answered wrongly too often, or never ours.
     #[error("signing in has to begin again")]
     SecondStepOver,

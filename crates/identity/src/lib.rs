@@ -4,6 +4,8 @@ mod actions;
 mod config;
 mod error;
 mod factors;
+#[cfg(test)]
+mod gaps;
 mod http;
 mod mails;
 mod model;
@@ -29,8 +31,8 @@ pub use factors::{
 pub use http::{NamedLimit, PROBLEMS};
 pub use mails::samples;
 pub use model::{
-    BadEmail, BadName, BadRole, CreatedAccount, Email, Granted, Name, NewAccount, NewUser, Person, ProfileChange, Refreshed, Registered,
-    Role, Session, SessionCookie, SessionKind, SignIn, SignedIn, TokenPair, User, UserFilter,
+    BadEmail, BadName, BadRole, CreatedAccount, Email, EmailChange, EmailChanged, Granted, Mailbox, Name, NewAccount, NewUser, Person,
+    ProfileChange, Refreshed, Registered, Role, Session, SessionCookie, SessionKind, SignIn, SignedIn, TokenPair, User, UserFilter,
 };
 pub use password::BadPassword;
 pub use service::Identity;
@@ -45,5 +47,6 @@ pub const MIGRATIONS: Migrations = Migrations {
         Migration::common("0004_text_messages", include_str!("../migrations/0004_text_messages.sql")),
         Migration::common("0005_passkeys", include_str!("../migrations/0005_passkeys.sql")),
         Migration::common("0006_step_up", include_str!("../migrations/0006_step_up.sql")),
+        Migration::common("0007_email_changes", include_str!("../migrations/0007_email_changes.sql")),
     ],
 };

@@ -1,5 +1,7 @@
 //! What identity writes to people, in their language. Links begin with the public URL, never with what a request said.
 
+pub(crate) mod email_change;
+
 use std::{net::IpAddr, time::Duration};
 
 use baluarte_kernel::{Locale, Period, Secret, Timestamp, UserId};
@@ -231,6 +233,7 @@ pub fn samples(public_url: &str, brand: &str, locale: Locale, now: Timestamp) ->
         mails.new_sign_in(&to, ip, now),
     ];
     all.extend(FactorMails(&mails).samples(&to, &code, ip, now));
+    all.extend(email_change::ChangeMails(&mails).samples(&to, locale, &token, ip, now));
     all.push(mails.sms_code("+351912345678", locale, &code, Period::from_secs(600), now));
     all
 }

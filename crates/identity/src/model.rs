@@ -205,6 +205,31 @@ pub struct ProfileChange {
     pub locale: Option<Locale>,
 }
 
+/// Another address that an account is to have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EmailChange {
+    pub email: Email,
+    /// Whoever reads the present address has said yes.
+    pub old_confirmed: bool,
+    /// Whoever reads the new one has.
+    pub new_confirmed: bool,
+    pub expires_at: Timestamp,
+}
+
+/// One of the two addresses of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mailbox {
+    Old,
+    New,
+}
+
+/// What became of a change when one of the mailboxes said yes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EmailChanged {
+    WaitsForOther,
+    Done,
+}
+
 /// Which accounts an administrator wants to see.
 #[derive(Debug, Clone, Default)]
 pub struct UserFilter {

@@ -20,6 +20,9 @@ pub enum Event {
     UserRegistered { user_id: UserId, email: String, name: String },
     #[serde(rename = "user.verified")]
     UserVerified { user_id: UserId, email: String },
+    /// From now on this is their address, and proven.
+    #[serde(rename = "user.email_changed")]
+    EmailChanged { user_id: UserId, email: String },
     #[serde(rename = "user.disabled")]
     UserDisabled { user_id: UserId },
     #[serde(rename = "user.enabled")]
@@ -46,9 +49,10 @@ pub enum Event {
 
 impl Event {
     /// Every name there is, for whoever lets people choose.
-    pub const NAMES: [&'static str; 12] = [
+    pub const NAMES: [&'static str; 13] = [
         "user.registered",
         "user.verified",
+        "user.email_changed",
         "user.disabled",
         "user.enabled",
         "user.deleted",
@@ -66,6 +70,7 @@ impl Event {
         match self {
             Self::UserRegistered { .. } => "user.registered",
             Self::UserVerified { .. } => "user.verified",
+            Self::EmailChanged { .. } => "user.email_changed",
             Self::UserDisabled { .. } => "user.disabled",
             Self::UserEnabled { .. } => "user.enabled",
             Self::UserDeleted { .. } => "user.deleted",
@@ -84,6 +89,7 @@ impl Event {
         match self {
             Self::UserRegistered { user_id, .. }
             | Self::UserVerified { user_id, .. }
+            | Self::EmailChanged { user_id, .. }
             | Self::UserDisabled { user_id }
             | Self::UserEnabled { user_id }
             | Self::UserDeleted { user_id }
@@ -136,7 +142,8 @@ mod tests {
         let (email, name) = (String::new(), String::new());
         let all = [
             Event::UserRegistered { user_id, email: email.clone(), name },
-            Event::UserVerified { user_id, email },
+            Event::UserVerified { user_id, email: email.clone() },
+            Event::EmailChanged { user_id, email },
             Event::UserDisabled { user_id },
             Event::UserEnabled { user_id },
             Event::UserDeleted { user_id },

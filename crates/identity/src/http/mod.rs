@@ -2,6 +2,7 @@
 
 mod admin;
 mod auth;
+mod email_change;
 mod keys;
 pub(crate) mod limits;
 mod mfa;
@@ -38,6 +39,10 @@ pub(crate) fn routes(identity: Identity) -> OpenApiRouter {
         .routes(counted(NamedLimit::Account, routes!(passwords::change_password)))
         .routes(routes!(users::find_me, users::update_profile))
         .routes(counted(NamedLimit::Account, routes!(users::delete_me)))
+        .routes(routes!(email_change::find_email_change, email_change::cancel_email_change))
+        .routes(counted(NamedLimit::Account, routes!(email_change::ask_email_change)))
+        .routes(counted(NamedLimit::Account, routes!(email_change::confirm_email_change)))
+        .routes(counted(NamedLimit::Account, routes!(email_change::refuse_email_change)))
         .routes(routes!(users::list_people))
         .routes(routes!(sessions::list_sessions))
         .routes(routes!(sessions::revoke_session))

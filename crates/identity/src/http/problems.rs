@@ -78,6 +78,21 @@ baluarte_web::problems! {
         explanation: "It was used already, is too old, or a newer one was sent.", "Ya se usó, es demasiado antiguo o se envió otro más nuevo.", "Já foi usado, é antigo demais ou um mais novo foi enviado.";
         remedy: "Ask for a new one.", "Pide uno nuevo.", "Peça um novo.";
     }
+    SAME_EMAIL = UNPROCESSABLE_ENTITY "identity.same_email" {
+        title: "That is your address already", "Ese ya es tu correo", "Esse já é o seu e-mail";
+        explanation: "The account has this address now.", "La cuenta ya tiene ese correo.", "A conta já tem esse e-mail.";
+        remedy: "Enter another one.", "Escribe otro.", "Digite outro.";
+    }
+    NO_MAIL = CONFLICT "identity.no_mail" {
+        title: "No mail can be sent from here", "Desde aquí no se puede enviar correo", "Daqui não dá para enviar e-mail";
+        explanation: "This needs a link by mail, and this installation has no mail provider.", "Hace falta un enlace por correo y esta instalación no tiene proveedor de correo.", "É preciso um link por e-mail, e esta instalação não tem provedor de e-mail.";
+        remedy: "Ask whoever runs this site.", "Contacta con quien administra este sitio.", "Fale com quem administra este site.";
+    }
+    TOO_MANY_MAILS = TOO_MANY_REQUESTS "identity.too_many_mails" {
+        title: "Too many mails", "Demasiados correos", "E-mails demais";
+        explanation: "Enough mails of this kind were sent in the last hour.", "Ya se enviaron bastantes correos de este tipo en la última hora.", "Já foram enviados e-mails suficientes deste tipo na última hora.";
+        remedy: "Look into the mailbox, or try again later.", "Revisa el buzón o inténtalo más tarde.", "Veja a caixa de entrada ou tente mais tarde.";
+    }
     SECOND_STEP_OVER = UNAUTHORIZED "identity.mfa_over" {
         title: "Sign in again", "Inicia sesión de nuevo", "Entre de novo";
         explanation: "This attempt to sign in is over: it is too old, was answered already, or got too many wrong codes.", "Este intento de iniciar sesión terminó: es demasiado antiguo, ya se respondió o tuvo demasiados códigos incorrectos.", "Esta tentativa de entrar terminou: é antiga demais, já foi respondida ou teve códigos errados demais.";
@@ -196,6 +211,9 @@ impl From<IdentityError> for Problem {
             IdentityError::RefreshInvalid => unauthorized(&REFRESH_INVALID),
             IdentityError::RefreshReused => unauthorized(&REFRESH_REUSED),
             IdentityError::LinkInvalid => Self::of(&LINK_INVALID).field("/token", "is not valid any more"),
+            IdentityError::SameEmail => Self::of(&SAME_EMAIL).field("/email", "is the account's address already"),
+            IdentityError::NoMail => Self::of(&NO_MAIL),
+            IdentityError::TooManyMails { retry_after } => Self::of(&TOO_MANY_MAILS).retry_after(retry_after),
             IdentityError::SecondStepOver => unauthorized(&SECOND_STEP_OVER),
             IdentityError::WrongCode => unauthorized(&WRONG_CODE),
             IdentityError::BadCode => Self::of(&BAD_CODE).field("/code", "is not right, too old, or used already"),

@@ -39,6 +39,11 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// An address that is not what they sign in with yet.
+    pub(super) fn new_email(t: &'static Words, label: &'a str, value: &'a str) -> Self {
+        Self { autocomplete: "email", label, ..Self::email(t, value) }
+    }
+
     pub(super) fn person(t: &'static Words, value: &'a str) -> Self {
         Self {
             t,

@@ -3,6 +3,7 @@
 
 mod account;
 mod device;
+mod email_change;
 mod factors;
 mod field;
 mod passwords;
@@ -44,6 +45,7 @@ pub(crate) fn routes(identity: Identity) -> Router {
         .route("/auth/account/delete", counted(NamedLimit::Account, post(account::submit_delete)))
         .route("/auth/login/passkey", counted(NamedLimit::Login, post(factors::passkeys::submit_sign_in)))
         .merge(factors::routes(&identity))
+        .merge(email_change::routes(&identity))
         .merge(uncounted(identity.clone()))
 }
 
@@ -144,6 +146,9 @@ fn alert(t: &'static Words, err: &IdentityError) -> Option<(StatusCode, String)>
         | IdentityError::RefreshInvalid
         | IdentityError::RefreshReused
         | IdentityError::LinkInvalid
+        | IdentityError::SameEmail
+        | IdentityError::NoMail
+        | IdentityError::TooManyMails { .. }
         | IdentityError::SecondStepOver
         | IdentityError::WrongCode
         | IdentityError::BadCode

@@ -7,7 +7,7 @@ use baluarte_kernel::{Actor, Clock, CredentialKind, Ctx, Locale, Page, Principal
 use baluarte_web::{Problem, RenderContext, Site, Visit, WebConfig, problem};
 use http::{StatusCode, header};
 
-use super::{account, factors, passwords, register, sign_in, verify, words::Words};
+use super::{account, email_change, factors, passwords, register, sign_in, verify, words::Words};
 use crate::{BadPassword, Session, SessionKind, User};
 
 pub(super) const NOW: Timestamp = Timestamp::from_micros(1_795_305_600_000_000);
@@ -91,6 +91,8 @@ async fn pages(locale: Locale) -> Vec<(&'static str, Response)> {
         register::Wrong { email: t.bad_email, password: super::password_words(t, BadPassword::TooShort), ..register::Wrong::default() };
     let person = user("Zoë Fernández");
     let show = |status, look: &account::Look<'_>| account::account_page(&at("/auth/account"), &person, "free", &sessions, status, look);
+    let waiting =
+        crate::EmailChange { email: "zoe.new@example.com".parse().unwrap(), old_confirmed: true, new_confirmed: false, expires_at: NOW };
     let look = sign_in::Look { email: "zoe@example.com", return_to: "/shop/cart", ..sign_in::Look::default() };
     vec![
         ("login", sign_in::render(true, None, &login, ok, sign_in::Look::default())),
@@ -144,6 +146,16 @@ async fn pages(locale: Locale) -> Vec<(&'static str, Response)> {
         ("factors", factors::samples::overview(locale)),
         ("factors-none", factors::samples::nothing_yet(locale)),
         ("factor-remove", factors::samples::remove(locale)),
+        ("email-change", email_change::change_page(&at("/auth/account/email"), ok, Some(&waiting), "", "", "")),
+        ("email-change-wrong", email_change::change_page(&at("/auth/account/email"), wrong, None, "zoe", "", t.bad_email)),
+        (
+            "email-confirm-old",
+            email_change::confirm_page(&at("/auth/account/email/confirm"), &waiting, crate::Mailbox::Old, &token),
+        ),
+        (
+            "email-confirm-new",
+            email_change::confirm_page(&at("/auth/account/email/confirm"), &waiting, crate::Mailbox::New, &token),
+        ),
         ("delete", account::ask_before_deleting(&signed_in(), &at("/auth/account/delete"), ok, "", "")),
         ("signed-out", sign_in::signed_out(at("/auth/signed-out")).await),
     ]

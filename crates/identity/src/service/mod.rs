@@ -4,6 +4,7 @@ mod accounts;
 mod admin;
 mod authenticator;
 mod cookies;
+mod email_change;
 mod factors;
 mod passwords;
 mod refresh;

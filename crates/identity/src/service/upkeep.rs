@@ -153,6 +153,7 @@ impl Identity {
         let tx = self.inner.kit.db.begin().await?;
         store::revocations::sweep(&tx, now).await?;
         store::links::sweep(&tx, now).await?;
+        store::email_changes::sweep(&tx, now).await?;
         store::throttles::sweep(&tx, now).await?;
         store::factors::challenges::sweep(&tx, now).await?;
         store::factors::trusted::sweep(&tx, now).await?;

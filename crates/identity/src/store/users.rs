@@ -223,6 +223,23 @@ pub(crate) async fn set_password(
     Ok(tx.execute_raw(sql(tx, SET_PASSWORD, values)).await?.rows_affected() == 1)
 }
 
+/// The second address proves itself by the link that was sent there. What was given out under the first one is of an earlier epoch.
+const CHANGE_EMAIL: &str = "UPDATE users SET email = $1, email_verified_at = $2, epoch = epoch + 1
+    WHERE id = $3 AND email = $4 AND password_changed_at = $5 AND disabled_at IS NULL RETURNING epoch";
+
+/// The epoch from now on; `None` when the account is not as `before` says any more. [`DbError::Unique`] when the address is taken.
+pub(crate) async fn change_email(tx: &Tx, before: &Account, new: &Email, at: Timestamp) -> Result<Option<u64>, DbError> {
+    let values = [
+        new.as_str().into(),
+        at.micros().into(),
+        before.user.id.to_string().into(),
+        before.user.email.as_str().into(),
+        before.password_changed_at.micros().into(),
+    ];
+    let row = tx.query_one_raw(sql(tx, CHANGE_EMAIL, values)).await?;
+    row.map(|row| row.try_get::<i64>("", "epoch").map(i64::cast_unsigned)).transpose().map_err(DbError::from)
+}
+
 /// The same password under stronger parameters; lost when somebody changed it meanwhile.
 const REHASH: &str = "UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3";
 

@@ -5,6 +5,7 @@
 mod accounts;
 mod administration;
 mod app;
+mod email_change;
 mod events;
 mod factors;
 mod factors_policy;

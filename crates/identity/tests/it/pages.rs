@@ -110,6 +110,10 @@ each_backend! {
             "/auth/account/sessions/end",
             "/auth/account/sessions/end-others",
             "/auth/account/delete",
+            "/auth/account/email",
+            "/auth/account/email/cancel",
+            "/auth/account/email/confirm",
+            "/auth/account/email/refuse",
             "/auth/verify-email",
             "/auth/verify-email/resend",
         ];
@@ -184,6 +188,43 @@ each_backend! {
         submit(&app, &home(), "/auth/verify-email", &[("token", &token)]).await.leads_to("/auth/login?done=verified");
         submit(&app, &home(), "/auth/verify-email", &[("token", "made-up")]).await.shows(410, "/auth/verify-email/resend");
         submit(&app, &home(), "/auth/login", &sign_in).await.leads_to("/auth/account");
+    }
+
+    async fn an_address_is_changed_with_two_links_whose_pages_only_ask(test: TestDb) {
+        let app = App::start(test).await;
+        app.user("ana@example.com").await;
+        open(&app, &home(), "/auth/account/email").await.leads_to("/auth/login?return_to=%2Fauth%2Faccount%2Femail");
+        let ana = app.sign_in_with_cookie("ana@example.com").await;
+        open(&app, &ana, "/auth/account").await.shows(200, "href=\"/auth/account/email\"");
+        open(&app, &ana, "/auth/account/email").await.shows(200, "New address");
+        let ask = |email: &'static str| [("email", email)];
+        submit(&app, &ana, "/auth/account/email", &ask("ana")).await.shows(422, "email-error");
+        submit(&app, &ana, "/auth/account/email", &ask("ana@example.com")).await.shows(422, "That is your address already.");
+        submit(&app, &ana, "/auth/account/email", &ask("ana@new.example")).await.leads_to("/auth/account/email");
+        open(&app, &ana, "/auth/account/email").await.shows(200, "A change to ana@new.example waits");
+        let (old, new) = (app.mailed_token("ana@example.com").await, app.mailed_token("ana@new.example").await);
+        // As scanners of mail do.
+        for token in [&old, &old, &new, &new] {
+            open(&app, &home(), &format!("/auth/account/email/confirm?token={token}")).await.shows(200, token).shows(200, "ana@new.example");
+        }
+        let press = async |path: &str, token: &str| submit(&app, &home(), path, &[("token", token)]).await;
+        press("/auth/account/email/confirm", &new).await.shows(200, "one half is done");
+        open(&app, &home(), &format!("/auth/account/email/confirm?token={new}")).await.shows(410, "/auth/account/email");
+        press("/auth/account/email/confirm", "made-up").await.shows(410, "does not work any more");
+        press("/auth/account/email/confirm", &old).await.shows(200, "Your address is changed");
+        open(&app, &ana, "/auth/account").await.shows(200, "ana@new.example");
+
+        submit(&app, &ana, "/auth/account/email", &ask("ana@third.example")).await.leads_to("/auth/account/email");
+        submit(&app, &ana, "/auth/account/email/cancel", &[]).await.leads_to("/auth/account");
+        submit(&app, &ana, "/auth/account/email", &ask("ana@third.example")).await.leads_to("/auth/account/email");
+        let old = app.mailed_token("ana@new.example").await;
+        press("/auth/account/email/refuse", &old).await.shows(200, "signed out everywhere");
+        assert!(!app.is_signed_in(&ana).await);
+        let ana = app.sign_in_with_cookie("ana@new.example").await;
+        app.pass(std::time::Duration::from_secs(601));
+        for shown in [open(&app, &ana, "/auth/account/email").await, submit(&app, &ana, "/auth/account/email", &ask("x@example.com")).await] {
+            shown.leads_to("/auth/confirm?return_to=%2Fauth%2Faccount%2Femail");
+        }
     }
 
     async fn a_forgotten_password_is_replaced_through_the_mailbox(test: TestDb) {

@@ -27,7 +27,7 @@ fn new_cookie(reply: &Reply) -> Client {
     home().with_cookie(cookie.split(';').next().unwrap())
 }
 
-async fn enter(app: &App, phone: &Phone) -> Reply {
+pub(crate) async fn enter(app: &App, phone: &Phone) -> Reply {
     let token = ask(app, &home()).await.text("/mfa_token");
     let entered = answer(app, &home(), &token, "totp", &phone.next_code(app)).await;
     entered.is(200, "");

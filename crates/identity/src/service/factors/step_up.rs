@@ -139,6 +139,12 @@ impl Identity {
         if !has_factor || self.is_fresh(ctx, true).await? { Ok(()) } else { Err(IdentityError::ConfirmationNeeded) }
     }
 
+    /// The same whether or not there is a factor: then with the password, or by having signed in a moment ago.
+    pub(in crate::service) async fn require_fresh_proof(&self, ctx: &Ctx, user: UserId) -> Result<(), IdentityError> {
+        let has_factor = !store::factors::list_factors(self.inner.kit.db.read(), user).await?.is_empty();
+        if self.is_fresh(ctx, has_factor).await? { Ok(()) } else { Err(IdentityError::ConfirmationNeeded) }
+    }
+
     async fn confirming(&self, user: UserId) -> Result<Vec<Method>, IdentityError> {
         let kinds = self.kinds(user).await?;
         // What is in force and cannot be asked for right now still is a factor: then the password is not enough either.

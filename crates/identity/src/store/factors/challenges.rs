@@ -234,6 +234,14 @@ pub(crate) async fn void_sign_ins(tx: &Tx, user: UserId) -> Result<(), DbError> 
     Ok(())
 }
 
+const VOID_ALL: &str = "DELETE FROM challenges WHERE user_id = $1";
+
+/// Ends everything that waits for an answer of somebody.
+pub(crate) async fn void_all(tx: &Tx, user: UserId) -> Result<(), DbError> {
+    tx.execute_raw(sql(tx, VOID_ALL, [user.to_string().into()])).await?;
+    Ok(())
+}
+
 const SWEEP: &str = "DELETE FROM challenges WHERE expires_at <= $1";
 
 pub(crate) async fn sweep(tx: &Tx, now: Timestamp) -> Result<(), DbError> {
