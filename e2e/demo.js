@@ -74,7 +74,12 @@ export async function signIn(page, demo, email, password) {
 export async function fillIn(page, email, password) {
   await page.locator('input[name=email]').fill(email);
   await page.locator('input[name=password]').fill(password);
-  await Promise.all([page.waitForEvent('framenavigated'), page.locator('form[action="/auth/login"] button.button').last().click()]);
+  await press(page, '/auth/login');
+}
+
+/** The button of a form; returns when the next page is there. */
+export async function press(page, action) {
+  await Promise.all([page.waitForEvent('framenavigated'), page.locator(`form[action="${action}"] button.button`).last().click()]);
   await page.waitForLoadState();
 }
 

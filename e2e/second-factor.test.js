@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { fillIn, launchBrowser, mailTo, startDemo } from './demo.js';
+import { fillIn, launchBrowser, mailTo, press, startDemo } from './demo.js';
 
 let demo;
 let browser;
@@ -30,11 +30,6 @@ function code(secret, steps = 0) {
   const mac = createHmac('sha1', key).update(counter).digest();
   const at = mac[19] & 15;
   return String((mac.readUInt32BE(at) & 0x7fffffff) % 1_000_000).padStart(6, '0');
-}
-
-async function press(page, action) {
-  await Promise.all([page.waitForEvent('framenavigated'), page.locator(`form[action="${action}"] button.button`).last().click()]);
-  await page.waitForLoadState();
 }
 
 for (const javaScriptEnabled of [true, false]) {

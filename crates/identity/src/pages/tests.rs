@@ -148,14 +148,8 @@ async fn pages(locale: Locale) -> Vec<(&'static str, Response)> {
         ("factor-remove", factors::samples::remove(locale)),
         ("email-change", email_change::change_page(&at("/auth/account/email"), ok, Some(&waiting), "", "", "")),
         ("email-change-wrong", email_change::change_page(&at("/auth/account/email"), wrong, None, "zoe", "", t.bad_email)),
-        (
-            "email-confirm-old",
-            email_change::confirm_page(&at("/auth/account/email/confirm"), &waiting, crate::Mailbox::Old, &token),
-        ),
-        (
-            "email-confirm-new",
-            email_change::confirm_page(&at("/auth/account/email/confirm"), &waiting, crate::Mailbox::New, &token),
-        ),
+        ("email-confirm-old", email_change::confirm_page(&at("/auth/account/email/confirm"), &waiting, crate::Mailbox::Old, &token)),
+        ("email-confirm-new", email_change::confirm_page(&at("/auth/account/email/confirm"), &waiting, crate::Mailbox::New, &token)),
         ("delete", account::ask_before_deleting(&signed_in(), &at("/auth/account/delete"), ok, "", "")),
         ("signed-out", sign_in::signed_out(at("/auth/signed-out")).await),
     ]

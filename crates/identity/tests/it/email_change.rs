@@ -224,10 +224,8 @@ each_backend! {
         let (client, _) = app.sign_in(OLD).await;
         ask(&app, &client, NEW).await.is(202, "");
         let (old, new) = tokens(&app, NEW).await;
-        let replies = tokio::join!(
-            say(&app, "confirm", &old), say(&app, "confirm", &new), say(&app, "confirm", &old), say(&app, "confirm", &new)
-        );
-        let replies = [replies.0, replies.1, replies.2, replies.3];
+        let replies = tokio::join!(say(&app, "confirm", &old), say(&app, "confirm", &old), say(&app, "confirm", &new));
+        let replies = [replies.0, replies.1, replies.2];
         assert_eq!(replies.iter().filter(|reply| reply.status == 200).count(), 2);
         assert_eq!(replies.iter().filter(|reply| reply.json == json!({"changed": true})).count(), 1);
         app.try_sign_in(&home(), NEW, PASSWORD).await.is(200, "");

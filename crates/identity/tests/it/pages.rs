@@ -221,7 +221,7 @@ each_backend! {
         press("/auth/account/email/refuse", &old).await.shows(200, "signed out everywhere");
         assert!(!app.is_signed_in(&ana).await);
         let ana = app.sign_in_with_cookie("ana@new.example").await;
-        app.pass(std::time::Duration::from_secs(601));
+        app.pass(Duration::from_secs(601));
         for shown in [open(&app, &ana, "/auth/account/email").await, submit(&app, &ana, "/auth/account/email", &ask("x@example.com")).await] {
             shown.leads_to("/auth/confirm?return_to=%2Fauth%2Faccount%2Femail");
         }
