@@ -242,6 +242,31 @@ fn listed(t: &FactorWords, passkey: &Passkey) -> Listed {
     }
 }
 
+// ── what a typed code led to ──
+
+pub(super) enum Tried {
+    /// The factor is in force: where to go, or the recovery codes that came with it.
+    Over(Response),
+    /// The form once more, and what it says.
+    Again { status: StatusCode, alert: String, error: &'static str },
+}
+
+/// `confirmed`: what the service said; `None` where nothing was typed.
+pub(super) fn tried(ctx: &Ctx, visit: &Visit, confirmed: Option<Result<Vec<Secret>, IdentityError>>) -> Result<Tried, Problem> {
+    let t = FactorWords::of(visit.locale);
+    let wrong = |error| Tried::Again { status: StatusCode::UNPROCESSABLE_ENTITY, alert: String::new(), error };
+    match confirmed {
+        None => Ok(wrong(t.code_missing)),
+        Some(Ok(codes)) if codes.is_empty() => Ok(Tried::Over(see_other(&format!("{FACTORS}?done=added")))),
+        Some(Ok(codes)) => Ok(Tried::Over(sheet(ctx, visit, &codes, false))),
+        Some(Err(IdentityError::BadCode)) => Ok(wrong(t.wrong_code)),
+        Some(Err(err)) => match alert(visit, &err) {
+            Some((status, alert)) => Ok(Tried::Again { status, alert, error: "" }),
+            None => otherwise(err).map(Tried::Over),
+        },
+    }
+}
+
 // ── authenticator app ──
 
 pub(super) async fn begin_totp(
@@ -280,19 +305,10 @@ pub(super) async fn confirm_totp(
     visit: Visit,
     Form(form): Form<Change>,
 ) -> Result<Response, Problem> {
-    let t = FactorWords::of(visit.locale);
-    if form.code.is_empty() {
-        return pending_totp(&identity, &ctx, &visit, StatusCode::UNPROCESSABLE_ENTITY, Look { alert: "", error: t.code_missing }).await;
-    }
-    match identity.confirm_totp_factor(&ctx, &form.code).await {
-        Ok(codes) => Ok(sheet(&ctx, &visit, &codes, false)),
-        Err(IdentityError::BadCode) => {
-            pending_totp(&identity, &ctx, &visit, StatusCode::UNPROCESSABLE_ENTITY, Look { alert: "", error: t.wrong_code }).await
-        }
-        Err(err) => match alert(&visit, &err) {
-            Some((status, words)) => pending_totp(&identity, &ctx, &visit, status, Look { alert: &words, error: "" }).await,
-            None => otherwise(err),
-        },
+    let confirmed = if form.code.is_empty() { None } else { Some(identity.confirm_totp_factor(&ctx, &form.code).await) };
+    match tried(&ctx, &visit, confirmed)? {
+        Tried::Over(response) => Ok(response),
+        Tried::Again { status, alert, error } => pending_totp(&identity, &ctx, &visit, status, Look { alert: &alert, error }).await,
     }
 }
 
@@ -332,20 +348,10 @@ pub(super) async fn confirm_email(
     visit: Visit,
     Form(form): Form<Change>,
 ) -> Result<Response, Problem> {
-    let t = FactorWords::of(visit.locale);
-    if form.code.is_empty() {
-        return Ok(email_code(&ctx, &visit, StatusCode::UNPROCESSABLE_ENTITY, Look { alert: "", error: t.code_missing }));
-    }
-    match identity.confirm_email_factor(&ctx, &form.code).await {
-        Ok(codes) if codes.is_empty() => Ok(see_other(&format!("{FACTORS}?done=added"))),
-        Ok(codes) => Ok(sheet(&ctx, &visit, &codes, false)),
-        Err(IdentityError::BadCode) => {
-            Ok(email_code(&ctx, &visit, StatusCode::UNPROCESSABLE_ENTITY, Look { alert: "", error: t.wrong_code }))
-        }
-        Err(err) => match alert(&visit, &err) {
-            Some((status, words)) => Ok(email_code(&ctx, &visit, status, Look { alert: &words, error: "" })),
-            None => otherwise(err),
-        },
+    let confirmed = if form.code.is_empty() { None } else { Some(identity.confirm_email_factor(&ctx, &form.code).await) };
+    match tried(&ctx, &visit, confirmed)? {
+        Tried::Over(response) => Ok(response),
+        Tried::Again { status, alert, error } => Ok(email_code(&ctx, &visit, status, Look { alert: &alert, error })),
     }
 }
 

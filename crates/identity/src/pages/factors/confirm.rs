@@ -6,7 +6,7 @@ use baluarte_web::{Caller, Form, Page, Problem, Query, ReturnTo, SameOrigin, Vis
 use http::{StatusCode, header};
 
 use super::{
-    CONFIRM, CodePage, FACTORS, FactorWords, Look, alert, method_name,
+    CONFIRM, FACTORS, FactorWords, FormPage, Look, alert, method_name,
     step::{Arrival, CodeForm, Place, asked_for, parse, step_page},
 };
 use crate::{
@@ -114,14 +114,14 @@ pub(super) fn password_page(visit: &Visit, status: StatusCode, return_to: &str, 
     let mut password = Field::current_password(shared, "password", shared.current_password).wrong(look.error).focused();
     Field::focus_first_wrong([&mut password]);
     let back = (ACCOUNT, t.back);
-    let content = CodePage {
+    let content = FormPage {
         title: t.again,
         lead: t.confirm_lead,
         alert: look.alert,
         action: CONFIRM,
         button: t.go_on,
         hidden,
-        code: password,
+        fields: vec![password],
         back,
     };
     let title = if status.is_success() { t.again.to_owned() } else { error_title(shared, t.again) };

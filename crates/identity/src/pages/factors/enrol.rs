@@ -6,7 +6,7 @@ use baluarte_web::{Caller, Form, Page, Problem, Query, ReturnTo, SameOrigin, Vis
 use http::{HeaderMap, StatusCode, header};
 
 use super::{
-    CodePage, ENROL, FactorWords, Look, alert, codes_page, method_name,
+    ENROL, FactorWords, FormPage, Look, alert, codes_page, method_name,
     phone::{Wrong, number_words, phone_page},
     step::{Arrival, CodeForm, over, parse, token},
     totp_page,
@@ -204,7 +204,7 @@ pub(super) fn code_page(
     let (t, shared) = (FactorWords::of(visit.locale), Words::of(visit.locale));
     let mut code = Field::code(shared, t.code, t.code_hint).wrong(look.error).focused();
     Field::focus_first_wrong([&mut code]);
-    let content = CodePage { title, lead, alert: look.alert, action, button: t.turn_on, hidden, code, back };
+    let content = FormPage { title, lead, alert: look.alert, action, button: t.turn_on, hidden, fields: vec![code], back };
     let told = if status.is_success() { title.to_owned() } else { error_title(shared, title) };
     Page::gate(visit, &told).back_to(back.0).respond(status, &content)
 }

@@ -62,8 +62,8 @@ pub(super) fn routes(identity: &Identity) -> Router {
 
 /// A form with one code in it.
 #[derive(Template)]
-#[template(path = "factors/code.html")]
-struct CodePage<'a> {
+#[template(path = "factors/form.html")]
+struct FormPage<'a> {
     title: &'a str,
     lead: &'a str,
     alert: &'a str,
@@ -71,7 +71,7 @@ struct CodePage<'a> {
     button: &'a str,
     /// Hidden fields.
     hidden: Vec<(&'a str, &'a str)>,
-    code: Field<'a>,
+    fields: Vec<Field<'a>>,
     /// Where to go instead.
     back: (&'a str, &'a str),
 }

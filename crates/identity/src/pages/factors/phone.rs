@@ -1,14 +1,13 @@
 //! A telephone number that becomes a factor, or takes the place of one.
 
-use askama::Template;
 use axum::{extract::State, response::Response};
 use baluarte_notify::SmsRefused;
 use baluarte_web::{Caller, Form, Page, Problem, SameOrigin, Visit, fill};
 use http::StatusCode;
 
 use super::{
-    FACTORS, FactorWords, Look,
-    account::{Change, otherwise, sheet},
+    FACTORS, FactorWords, FormPage, Look,
+    account::{Change, Tried, otherwise, tried},
     alert,
     enrol::code_page,
 };
@@ -19,21 +18,6 @@ use crate::{
 
 const PHONE: &str = "/auth/account/factors/sms";
 const CONFIRM: &str = "/auth/account/factors/sms/confirm";
-
-#[derive(Template)]
-#[template(path = "factors/phone.html")]
-struct PhonePage<'a> {
-    t: &'static FactorWords,
-    title: &'a str,
-    lead: &'a str,
-    alert: &'a str,
-    action: &'a str,
-    hidden: Vec<(&'a str, &'a str)>,
-    phone: Field<'a>,
-    /// Asked for when signing in was a while ago.
-    password: Option<Field<'a>>,
-    back: (&'a str, &'a str),
-}
 
 /// What is wrong with the form, or what it asks for besides.
 #[derive(Clone, Copy, Default)]
@@ -57,7 +41,8 @@ pub(super) fn phone_page(
     let mut password = wrong.password.map(|error| Field::current_password(shared, "password", shared.current_password).wrong(error));
     Field::focus_first_wrong(std::iter::once(&mut phone).chain(password.as_mut()));
     let back = (back, t.back);
-    let content = PhonePage { t, title: t.phone_title, lead: t.phone_lead, alert: wrong.alert, action, hidden, phone, password, back };
+    let fields = std::iter::once(phone).chain(password).collect();
+    let content = FormPage { title: t.phone_title, lead: t.phone_lead, alert: wrong.alert, action, button: t.send, hidden, fields, back };
     let title = if status.is_success() { t.phone_title.to_owned() } else { error_title(shared, t.phone_title) };
     Page::gate(visit, &title).back_to(back.0).respond(status, &content)
 }
@@ -138,18 +123,9 @@ pub(super) async fn confirm(
     visit: Visit,
     Form(form): Form<Change>,
 ) -> Result<Response, Problem> {
-    let t = FactorWords::of(visit.locale);
-    let wrong = StatusCode::UNPROCESSABLE_ENTITY;
-    if form.code.is_empty() {
-        return pending(&identity, &ctx, &visit, wrong, Look { alert: "", error: t.code_missing }).await;
-    }
-    match identity.confirm_sms_factor(&ctx, &form.code).await {
-        Ok(codes) if codes.is_empty() => Ok(see_other(&format!("{FACTORS}?done=added"))),
-        Ok(codes) => Ok(sheet(&ctx, &visit, &codes, false)),
-        Err(IdentityError::BadCode) => pending(&identity, &ctx, &visit, wrong, Look { alert: "", error: t.wrong_code }).await,
-        Err(err) => match alert(&visit, &err) {
-            Some((status, words)) => pending(&identity, &ctx, &visit, status, Look { alert: &words, error: "" }).await,
-            None => otherwise(err),
-        },
+    let confirmed = if form.code.is_empty() { None } else { Some(identity.confirm_sms_factor(&ctx, &form.code).await) };
+    match tried(&ctx, &visit, confirmed)? {
+        Tried::Over(response) => Ok(response),
+        Tried::Again { status, alert, error } => pending(&identity, &ctx, &visit, status, Look { alert: &alert, error }).await,
     }
 }

@@ -10,11 +10,11 @@ use sea_orm::ConnectionTrait;
 
 use super::Identity;
 use crate::{
-    IdentityError, actions,
-    factors::{CODES_PER_HOUR, CodeFor, FactorKind, OneTimeCode, RESEND, SENDS, SMS_PER_DAY, SMS_PER_HOUR, phone},
+    IdentityError, SessionKind, actions,
+    factors::{ATTEMPT, CODES_PER_HOUR, CodeFor, FactorKind, OneTimeCode, RESEND, SENDS, SMS_PER_DAY, SMS_PER_HOUR, phone},
     store::{
         self,
-        factors::challenges::{Challenge, NewCode, Purpose},
+        factors::challenges::{Challenge, NewChallenge, NewCode, Purpose},
         users::Account,
     },
     throttle::{self, DAY, HOUR},
@@ -54,6 +54,32 @@ impl Identity {
         let typed = OneTimeCode::hash(&self.inner.kit.secrets, hash, code.expose());
         let right = challenge.code_hash.as_ref().is_some_and(|sent| baluarte_secrets::equal(sent.as_bytes(), typed.as_bytes()));
         right && challenge.sent_by == Some(kind)
+    }
+
+    /// Asks whether a way is the account's own: opens the question (which voids the one before) and sends its code.
+    pub(super) async fn ask(
+        &self,
+        ctx: &Ctx,
+        tx: &Tx,
+        hash: &str,
+        purpose: Purpose,
+        account: &Account,
+        way: &Way,
+    ) -> Result<(), IdentityError> {
+        let now = ctx.now();
+        let question = NewChallenge {
+            token_hash: hash.to_owned(),
+            user_id: account.user.id,
+            purpose,
+            session_kind: SessionKind::Cookie,
+            bound_to: account.password_changed_at,
+            expires_at: now.plus(ATTEMPT),
+        };
+        store::factors::challenges::open_challenge(tx, question, now).await?;
+        let open = store::factors::challenges::find_challenge(tx, hash, now).await?;
+        // Five wrong codes: nothing more until this one is over.
+        let open = open.ok_or(IdentityError::CodeTooSoon { retry_after: ATTEMPT })?;
+        self.put_code(ctx, tx, hash, &open, account, way).await
     }
 
     /// Puts a code into the attempt and a message with it into the outbox. `open` is the attempt as last read.

@@ -6,14 +6,10 @@ use baluarte_kernel::{Ctx, Event, Secret, SessionId};
 
 use super::{Identity, codes::Way};
 use crate::{
-    IdentityError, SessionKind, actions,
-    factors::{ATTEMPT, EmailEnrolment, FactorKind, MfaPolicy, PENDING, Reauthentication, Seed, TotpEnrolment},
+    IdentityError, actions,
+    factors::{EmailEnrolment, FactorKind, MfaPolicy, PENDING, Reauthentication, Seed, TotpEnrolment},
     revocations::Revocation,
-    store::{
-        self,
-        factors::challenges::{NewChallenge, Purpose},
-        users::Account,
-    },
+    store::{self, factors::challenges::Purpose, users::Account},
 };
 
 impl Identity {
@@ -101,19 +97,7 @@ impl Identity {
             return Ok(EmailEnrolment::Confirmed(codes));
         }
         let hash = self.email_hash(&account);
-        let challenge = NewChallenge {
-            token_hash: hash.clone(),
-            user_id: user,
-            purpose: Purpose::Email,
-            session_kind: SessionKind::Cookie,
-            bound_to: account.password_changed_at,
-            expires_at: now.plus(ATTEMPT),
-        };
-        store::factors::challenges::open_challenge(&tx, challenge, now).await?;
-        let open = store::factors::challenges::find_challenge(&tx, &hash, now).await?;
-        // Five wrong codes: nothing more until this one is over.
-        let open = open.ok_or(IdentityError::CodeTooSoon { retry_after: ATTEMPT })?;
-        self.put_code(ctx, &tx, &hash, &open, &account, &Way::Email).await?;
+        self.ask(ctx, &tx, &hash, Purpose::Email, &account, &Way::Email).await?;
         tx.commit().await?;
         Ok(EmailEnrolment::CodeSent)
     }
@@ -128,6 +112,7 @@ impl Identity {
         store::factors::lock_user(&tx, user).await?;
         let challenge = store::factors::challenges::spend_try(&tx, &hash, now).await?.ok_or(IdentityError::BadCode)?;
         let right = self.is_sent_code(&challenge, &hash, FactorKind::Email, code)
+            && challenge.bound_to == account.password_changed_at
             && store::factors::challenges::remove(&tx, &hash).await?
             && store::factors::confirm(&tx, user, FactorKind::Email, None, 0, now).await?;
         if !right {

@@ -7,14 +7,10 @@ use baluarte_notify::Phone;
 
 use super::{Identity, codes::Way};
 use crate::{
-    IdentityError, SessionKind, actions,
-    factors::{ATTEMPT, FactorKind, Reauthentication, phone},
+    IdentityError, actions,
+    factors::{FactorKind, Reauthentication, phone},
     revocations::Revocation,
-    store::{
-        self,
-        factors::challenges::{NewChallenge, Purpose},
-        users::Account,
-    },
+    store::{self, factors::challenges::Purpose, users::Account},
 };
 
 impl Identity {
@@ -23,26 +19,14 @@ impl Identity {
         self.may_enrol(&self.my_account(ctx).await?)?;
         let phone = self.reachable(typed)?;
         let account = self.reauthenticate(ctx, shown).await?;
-        let (user, now) = (account.user.id, ctx.now());
+        let user = account.user.id;
         let tx = self.inner.kit.db.begin().await?;
         store::factors::lock_user(&tx, user).await?;
         if self.phone_of(&tx, user).await?.as_ref() == Some(&phone) {
             return Err(IdentityError::FactorExists);
         }
         let hash = self.sms_hash(&account);
-        let challenge = NewChallenge {
-            token_hash: hash.clone(),
-            user_id: user,
-            purpose: Purpose::Sms,
-            session_kind: SessionKind::Cookie,
-            bound_to: account.password_changed_at,
-            expires_at: now.plus(ATTEMPT),
-        };
-        store::factors::challenges::open_challenge(&tx, challenge, now).await?;
-        let open = store::factors::challenges::find_challenge(&tx, &hash, now).await?;
-        // Five wrong codes: nothing more until this one is over.
-        let open = open.ok_or(IdentityError::CodeTooSoon { retry_after: ATTEMPT })?;
-        self.put_code(ctx, &tx, &hash, &open, &account, &Way::NewPhone(phone)).await?;
+        self.ask(ctx, &tx, &hash, Purpose::Sms, &account, &Way::NewPhone(phone)).await?;
         Ok(tx.commit().await?)
     }
 

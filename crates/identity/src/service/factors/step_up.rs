@@ -6,14 +6,9 @@ use baluarte_kernel::{CredentialKind, Ctx, Secret, SessionId, UserId};
 
 use super::{Identity, codes::Way};
 use crate::{
-    IdentityError, SessionCookie, SessionKind, actions,
-    factors::{ATTEMPT, FactorKind, Method, OpenConfirmation, Proof, RESEND, RequestOptions, hint, passkey, phone},
-    store::{
-        self,
-        factors::challenges::{NewChallenge, Purpose},
-        sessions::Live,
-        users::Account,
-    },
+    IdentityError, SessionCookie, actions,
+    factors::{FactorKind, Method, OpenConfirmation, Proof, RESEND, RequestOptions, hint, passkey, phone},
+    store::{self, factors::challenges::Purpose, sessions::Live, users::Account},
 };
 
 impl Identity {
@@ -39,7 +34,7 @@ impl Identity {
     /// Sends a code for it; an earlier one is void.
     pub async fn send_confirmation(&self, ctx: &Ctx, method: Method) -> Result<(), IdentityError> {
         let (id, account) = (Self::own_session(ctx)?, self.my_account(ctx).await?);
-        let (user, now) = (account.user.id, ctx.now());
+        let user = account.user.id;
         if !self.confirming(user).await?.contains(&method) {
             return Err(IdentityError::FactorUnavailable);
         }
@@ -51,19 +46,7 @@ impl Identity {
         let hash = self.confirmation_hash(id);
         let tx = self.inner.kit.db.begin().await?;
         store::factors::lock_user(&tx, user).await?;
-        let challenge = NewChallenge {
-            token_hash: hash.clone(),
-            user_id: user,
-            purpose: Purpose::Confirm,
-            session_kind: SessionKind::Cookie,
-            bound_to: account.password_changed_at,
-            expires_at: now.plus(ATTEMPT),
-        };
-        store::factors::challenges::open_challenge(&tx, challenge, now).await?;
-        let open = store::factors::challenges::find_challenge(&tx, &hash, now).await?;
-        // Five wrong codes: nothing more until this one is over.
-        let open = open.ok_or(IdentityError::CodeTooSoon { retry_after: ATTEMPT })?;
-        self.put_code(ctx, &tx, &hash, &open, &account, &way).await?;
+        self.ask(ctx, &tx, &hash, Purpose::Confirm, &account, &way).await?;
         Ok(tx.commit().await?)
     }
 
