@@ -330,7 +330,7 @@ def check(entries, signed, anchors, batches, anonymised):
             if line["hash"] != entry["hash"]:
                 raise Broken(f"{where} has another hash than the checkpoint of {line['at']} signed")
         if entry["erased_by"] is not None:
-            erasures.setdefault(entry["erased_by"], []).append((where, {entry["actor"]["id"], entry["resource"]["id"]}))
+            erasures.setdefault(entry["erased_by"], []).append((where, seq, (entry["actor"]["id"], entry["resource"]["id"])))
         if entry["action"] == "audit.person.erased":
             told[seq] = entry["resource"]["id"]
         if entry["action"] == "audit.call.recorded":
@@ -341,8 +341,9 @@ def check(entries, signed, anchors, batches, anonymised):
             raise Broken(f"{where} tells of a key that is missing")
         prev, expected, count = entry["hash"], seq + 1, count + 1
     for by, stripped in erasures.items():
-        for where, people in stripped:
-            if told.get(by) not in people:
+        for where, seq, people in stripped:
+            # Later, and about a person: an entry about nobody has None for everybody.
+            if by < seq or by not in told or told[by] is None or told[by] not in people:
                 raise Broken(f"{where} lost its personal fields, and entry {by} does not tell of that")
     for seq in sorted(wanted):
         if seq >= expected:
@@ -379,6 +380,8 @@ def main():
     except Broken as err:
         print(f"the audit log does not hold: {err}")
         return 1
+    last = max(signed.checkpoints, default=0)
+    print(f"signed up to entry {last}" if last else "no checkpoint signs any of it: only an anchor tells whether all of it was made anew")
     print(f"chain {signed.chain}: {count} entries, {len(signed.checkpoints)} checkpoints, {len(anchors)} anchors: it holds")
     return 0
 

@@ -128,7 +128,7 @@ impl Parts {
 }
 
 impl Audit {
-    /// Begins the chain where there is none yet, and makes the key for checkpoints. The tables are there.
+    /// Begins the chain where there is none yet, and makes its first key for checkpoints. The tables are there.
     pub async fn start(config: &AuditConfig, parts: Parts) -> Result<Self, AuditError> {
         let Parts { db, secrets, clock, outbound, mailer } = parts;
         let name = Id::<ChainKind>::generate().to_string();
@@ -138,7 +138,10 @@ impl Audit {
         let (budgets, wake, counts) = (Budgets::default(), Arc::new(Notify::new()), Arc::new(Counts::default()));
         let inner = Inner { db, secrets, clock, config: config.clone(), outbound, mailer, chain, budgets, wake, counts };
         let audit = Self { inner: Arc::new(inner) };
-        audit.signer().await?;
+        // A later one is made by who signs with it: a command that was given another SECRET_KEY by mistake leaves no key behind.
+        if store::signed::list_keys(audit.inner.db.read()).await?.is_empty() {
+            audit.signer().await?;
+        }
         Ok(audit)
     }
 

@@ -17,6 +17,7 @@ use crate::{
     DatabaseConfig, DbError,
     config::Location,
     connect::{self, ANSWER},
+    life::Lives,
     listen::Doorbell,
     source::Source,
 };
@@ -35,6 +36,8 @@ pub struct Db {
     write: Source,
     /// How processes on one SQLite file call each other.
     doorbell: Option<Arc<Doorbell>>,
+    /// And see who is there.
+    lives: Option<Arc<Lives>>,
 }
 
 /// Where statements that only read go, outside a transaction. Each answers within seconds or fails.
@@ -70,18 +73,20 @@ impl<T: Send + 'static> Last for Gathered<T> {
 impl Db {
     /// Opens the pools; fails when the database does not answer. Does not migrate.
     pub async fn open(config: &DatabaseConfig) -> Result<Self, DbError> {
-        let (dialect, read, write, doorbell) = match Location::parse(&config.url)? {
+        let (mut doorbell, mut lives) = (None, None);
+        let (dialect, read, write) = match Location::parse(&config.url)? {
             Location::Sqlite(path) => {
                 connect::create_sqlite_file(&path)?;
                 let (readers, writer) = connect::sqlite_pools(&path, config.connections);
-                (Dialect::Sqlite, Source::sqlite(readers), Source::sqlite(writer), Some(Arc::new(Doorbell::of(&path))))
+                (doorbell, lives) = (Some(Arc::new(Doorbell::of(&path))), Some(Arc::new(Lives::of(&path))));
+                (Dialect::Sqlite, Source::sqlite(readers), Source::sqlite(writer))
             }
             Location::Postgres(options) => {
                 let pool = Source::postgres(*options, config.connections);
-                (Dialect::Postgres, pool.clone(), pool, None)
+                (Dialect::Postgres, pool.clone(), pool)
             }
         };
-        let db = Self { dialect, read: Reader(read), write, doorbell };
+        let db = Self { dialect, read: Reader(read), write, doorbell, lives };
         // Through the writer, which is who sets SQLite's journal mode.
         db.begin().await?;
         Ok(db)
@@ -139,6 +144,10 @@ impl Db {
 
     pub(crate) fn doorbell(&self) -> Option<&Arc<Doorbell>> {
         self.doorbell.as_ref()
+    }
+
+    pub(crate) fn lives_beside(&self) -> Option<&Lives> {
+        self.lives.as_deref()
     }
 
     /// Waits for open transactions and closes every connection; further use gives `Unavailable`.

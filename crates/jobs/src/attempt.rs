@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::JobsConfig,
-    job::{Failure, JobId, Run, Then},
+    job::{Failure, JobId, Policy, Run, Then},
     registry::{Handler, Registry},
     store::claim::{Claimed, Ended, Ending},
 };
@@ -44,7 +44,7 @@ impl Runner {
         job: Claimed,
         number: u64,
         canceled: CancellationToken,
-        reports: mpsc::UnboundedSender<Progress>,
+        reports: mpsc::Sender<Progress>,
     ) -> Ended {
         let ctx = Ctx::system(self.clock.clone());
         let run = Run { id: job.id, attempt: job.attempt, max_attempts: job.max_attempts, ctx, canceled, number, reports };
@@ -104,9 +104,7 @@ impl Runner {
             Then::BackOff | Then::RetryAfter(_) if last => Ending::Dead { error },
             Then::RetryAfter(pause) => Ending::Retry { at: now.plus(pause), counts: true, error },
             Then::BackOff => {
-                let policy = handler.map(|it| it.policy).unwrap_or_default();
-                let base = policy.retry_base.unwrap_or(self.config.retry_base.get());
-                let at = now.plus(pause(base, policy.retry_cap, job.attempt, rand::random_range(0.75..1.25)));
+                let at = now.plus(back_off(handler.map(|it| it.policy), &self.config, job.attempt));
                 Ending::Retry { at, counts: true, error }
             }
         }
@@ -127,6 +125,13 @@ pub(crate) fn tell(kind: &str, ended: &Ended) {
         Ending::Dead { error } => tracing::error!(target: "jobs", %id, kind, attempt, error, "a job failed and is given up"),
         Ending::Canceled { error } => tracing::warn!(target: "jobs", %id, kind, attempt, error, "a job is canceled"),
     }
+}
+
+/// The pause after the `attempt`-th run has failed. `policy`: of the kind, where it is known.
+pub(crate) fn back_off(policy: Option<Policy>, config: &JobsConfig, attempt: u32) -> Duration {
+    let policy = policy.unwrap_or_default();
+    let base = policy.retry_base.unwrap_or(config.retry_base.get());
+    pause(base, policy.retry_cap, attempt, rand::random_range(0.75..1.25))
 }
 
 /// Doubles with each attempt; `jitter` keeps jobs that failed together from coming back together.

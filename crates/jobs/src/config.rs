@@ -24,7 +24,8 @@ pub struct JobsConfig {
     pub keep_dead: Period,
     /// Rows kept of finished jobs: so many done ones, and so many dead or canceled ones.
     pub keep_at_most: u32,
-    /// Jobs that may wait; further ones are refused until some are done.
+    /// Jobs that may wait; further ones are refused until some are done. What has happened is still followed up, and jobs may go on with
+    /// others, until a quarter more wait.
     pub max_queued: u32,
     /// Let HTTP jobs and webhooks reach private addresses, whoever wrote them. Better: name what they may reach in `endpoints`.
     pub allow_private_targets: bool,
@@ -52,7 +53,16 @@ impl Default for JobsConfig {
     }
 }
 
+/// However few jobs may wait, so many more may that follow from others.
+const LEAST_RESERVE: u64 = 100;
+
 impl JobsConfig {
+    /// Jobs that may wait when they follow from what has happened.
+    pub(crate) fn with_reserve(&self) -> u64 {
+        let most = u64::from(self.max_queued);
+        most + (most / 4).max(LEAST_RESERVE)
+    }
+
     /// `upstreams`: the names that the gateway knows.
     pub fn validate(&self, upstreams: &[&str], findings: &mut Findings) {
         http_job::validate(&self.endpoints, &self.schedules, upstreams, findings);

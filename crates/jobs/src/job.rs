@@ -41,6 +41,7 @@ pub struct Policy {
     pub(crate) priority: Priority,
     pub(crate) sealed: bool,
     pub(crate) useful_for: Option<Duration>,
+    pub(crate) follows: bool,
 }
 
 impl Policy {
@@ -55,6 +56,7 @@ impl Policy {
             priority: Priority::Normal,
             sealed: false,
             useful_for: None,
+            follows: false,
         }
     }
 
@@ -97,6 +99,13 @@ impl Policy {
     #[must_use]
     pub const fn useful_for(self, span: Duration) -> Self {
         Self { useful_for: Some(span), ..self }
+    }
+
+    /// It follows from something that somebody does, which would be refused without it: let in also when `jobs.max_queued` jobs wait, as
+    /// long as there is reserve.
+    #[must_use]
+    pub const fn follows(self) -> Self {
+        Self { follows: true, ..self }
     }
 }
 
@@ -161,7 +170,7 @@ pub struct Run {
     pub ctx: Ctx,
     pub(crate) canceled: CancellationToken,
     pub(crate) number: u64,
-    pub(crate) reports: mpsc::UnboundedSender<Progress>,
+    pub(crate) reports: mpsc::Sender<Progress>,
 }
 
 impl Run {
@@ -174,8 +183,8 @@ impl Run {
     /// Says how far it has come, `3 of 10 files`: shown to operators, written about once a second, at most 200 characters.
     pub fn progress(&self, text: impl fmt::Display) {
         let text = text.to_string().chars().filter(|c| !c.is_control()).take(200).collect();
-        // Nobody listens after a stop.
-        let _ = self.reports.send(Progress { run: self.number, job: self.id, text });
+        // Nobody listens after a stop; and who says more than is heard says it again soon.
+        let _ = self.reports.try_send(Progress { run: self.number, job: self.id, text });
     }
 
     /// After this attempt there is no other.

@@ -24,14 +24,14 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
 pub use actions::ACTIONS;
 use baluarte_backplane::Backplane;
 use baluarte_db::{Cause, Db, DbError, Migration, Migrations, Tx};
-use baluarte_kernel::{Clock, Ctx, Event, EventId, Published};
+use baluarte_kernel::{Actor, Clock, Ctx, Event, EventId, Published};
 use baluarte_secrets::Secrets;
 use bell::{Bell, Ring};
 pub use config::JobsConfig;
@@ -58,6 +58,7 @@ pub const MIGRATIONS: Migrations = Migrations {
             sqlite: "SELECT 1",
             postgres: include_str!("../migrations/0003_compare_bytes.postgres.sql"),
         },
+        Migration::common("0004_schedules_kept", include_str!("../migrations/0004_schedules_kept.sql")),
     ],
 };
 
@@ -80,8 +81,8 @@ struct Inner {
     clock: Clock,
     subscriptions: Vec<Subscription>,
     bell: Bell,
-    /// More jobs wait than `jobs.max_queued`, when it was last counted.
-    full: AtomicBool,
+    /// Jobs that waited when it was last counted.
+    queued: AtomicU64,
 }
 
 impl Jobs {
@@ -94,8 +95,8 @@ impl Jobs {
         clock: Clock,
         subscriptions: impl IntoIterator<Item = Subscription>,
     ) -> Self {
-        let (subscriptions, full) = (subscriptions.into_iter().collect(), AtomicBool::new(false));
-        let inner = Inner { config: config.clone(), db, backplane, secrets, clock, subscriptions, bell: Bell::new(), full };
+        let (subscriptions, queued) = (subscriptions.into_iter().collect(), AtomicU64::new(0));
+        let inner = Inner { config: config.clone(), db, backplane, secrets, clock, subscriptions, bell: Bell::new(), queued };
         Self { inner: Arc::new(inner) }
     }
 
@@ -103,10 +104,11 @@ impl Jobs {
     /// that of the job which waits or runs under the same unique key.
     ///
     /// # Errors
-    /// [`DbError::Unavailable`] also when `jobs.max_queued` jobs wait already; [`DbError::Driver`] also for a payload longer than
+    /// [`DbError::Unavailable`] also when `jobs.max_queued` jobs wait already (and the reserve is used up, for what follows from other
+    /// work: see [`publish`](Self::publish)); [`DbError::Driver`] also for a payload longer than
     /// [`MAX_PAYLOAD`], or a key or tags that are too long.
     pub async fn enqueue<J: Job>(&self, ctx: &Ctx, tx: &Tx, job: &J, options: Options) -> Result<JobId, DbError> {
-        self.admit()?;
+        self.admit(Asks::of(ctx, J::POLICY))?;
         let new = self.new_job(ctx, J::KIND, J::POLICY, &to_json(job)?, options)?;
         Ok(self.insert(ctx, tx, new).await?.0)
     }
@@ -116,7 +118,7 @@ impl Jobs {
         if options.unique_key.is_some() {
             return Err(DbError::Driver(Cause::new("jobs with a unique key are enqueued one by one")));
         }
-        self.admit()?;
+        self.admit(Asks::of(ctx, J::POLICY))?;
         let new = |job| self.new_job(ctx, J::KIND, J::POLICY, &to_json(job)?, options.clone());
         let new = jobs.iter().map(new).collect::<Result<Vec<_>, _>>()?;
         let (ids, now) = (new.iter().map(|job| job.id).collect(), ctx.now());
@@ -127,14 +129,15 @@ impl Jobs {
         Ok(ids)
     }
 
-    /// Tells everybody who subscribed that this has happened: one job for each, in the caller's transaction.
+    /// Tells everybody who subscribed that this has happened: one job for each, in the caller's transaction. What has happened is
+    /// followed up also when `jobs.max_queued` jobs wait: for that, and for what jobs themselves enqueue, a quarter more are let in.
     pub async fn publish(&self, ctx: &Ctx, tx: &Tx, event: Event) -> Result<EventId, DbError> {
         let published = Published::new(ctx, event);
         let name = published.event.name();
         let mut tags = vec![name.to_owned()];
         tags.extend(published.event.user_id().map(about));
         for to in self.inner.subscriptions.iter().filter(|to| to.wants(name)) {
-            self.admit()?;
+            self.admit(Asks::Follows)?;
             let options = Options { tags: tags.clone(), ..Options::default() };
             let new = self.new_job(ctx, to.kind, to.policy, &to_json(&published)?, options)?;
             self.insert(ctx, tx, new).await?;
@@ -167,10 +170,15 @@ impl Jobs {
 
     /// Runs of schedules are let in anyway: there is one of each at most, and a worker that could not start them would not get
     /// to what fills the queue.
-    fn admit(&self) -> Result<(), DbError> {
-        match self.inner.full.load(Ordering::Relaxed) {
-            true => Err(DbError::unavailable("the job queue is full")),
-            false => Ok(()),
+    fn admit(&self, who: Asks) -> Result<(), DbError> {
+        let inner = &self.inner;
+        let most = match who {
+            Asks::Begins => u64::from(inner.config.max_queued),
+            Asks::Follows => inner.config.with_reserve(),
+        };
+        match inner.queued.load(Ordering::Relaxed) < most {
+            true => Ok(()),
+            false => Err(DbError::unavailable("the job queue is full")),
         }
     }
 
@@ -199,6 +207,26 @@ impl Jobs {
             tags,
             request_id: ctx.request.as_ref().map(|meta| meta.request_id.to_string()),
         })
+    }
+}
+
+/// Why there is to be another job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asks {
+    /// Somebody wants something new.
+    Begins,
+    /// Something has happened, or a job goes on with another one: refused, an account could not be deleted, and what fills the queue
+    /// would never be got through.
+    Follows,
+}
+
+impl Asks {
+    fn of(ctx: &Ctx, policy: Policy) -> Self {
+        match ctx.actor {
+            Actor::System => Self::Follows,
+            Actor::User(_) | Actor::Operator | Actor::Anonymous if policy.follows => Self::Follows,
+            Actor::User(_) | Actor::Operator | Actor::Anonymous => Self::Begins,
+        }
     }
 }
 

@@ -11,12 +11,17 @@ use crate::{
     job::{JobId, Policy},
     store::{
         claim::SCHEDULE_KEY,
-        schedules::{self, Named},
+        schedules::{self, Named, When},
     },
 };
 
 /// A run that begins later than this after its time counts as missed. A timetable that nobody has moved on for as long has nobody.
 const LATE: Duration = Duration::from_secs(60);
+
+/// A worker says so often that it has its timetables …
+pub(crate) const KEPT: Duration = Duration::from_secs(600);
+/// … and one of which nobody has said so for so many times as long is forgotten.
+const LEFT: u32 = 3;
 
 /// What happens to runs whose time came while no worker was there. They are counted and told in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -92,7 +97,8 @@ impl Agenda {
         let mut entries = Vec::new();
         for schedule in schedules {
             let Some(next) = schedule.timetable.next(now) else { continue };
-            let kept = schedules::keep(&tx, schedule.named(), next, Timestamp::from_micros(i64::MAX)).await?;
+            let when = When { next_at: next, deserted: Timestamp::from_micros(i64::MAX), now };
+            let kept = schedules::keep(&tx, schedule.named(), when).await?;
             entries.push((schedule.clone(), kept.unwrap_or(next)));
         }
         tx.commit().await?;
@@ -105,6 +111,19 @@ impl Agenda {
         let tx = jobs.inner.db.begin().await?;
         let names: Vec<_> = schedules.iter().map(|schedule| schedule.recurring.name.as_str()).collect();
         schedules::forget_others(&tx, &names).await?;
+        tx.commit().await
+    }
+
+    /// Says that the program still has its schedules: one that another version has forgotten is there again before its time comes, and
+    /// those that nobody has any more are forgotten.
+    pub(crate) async fn keep(&mut self, jobs: &Jobs) -> Result<(), DbError> {
+        let now = jobs.inner.clock.now();
+        let tx = jobs.inner.db.begin().await?;
+        for (schedule, at) in &mut self.entries {
+            let when = When { next_at: *at, deserted: now.minus(LATE), now };
+            *at = schedules::keep(&tx, schedule.named(), when).await?.unwrap_or(*at);
+        }
+        schedules::forget_left(&tx, now.minus(KEPT * LEFT)).await?;
         tx.commit().await
     }
 
@@ -143,7 +162,7 @@ impl Schedule {
         if !schedules::move_on(&tx, name, due, next, missed, now).await? {
             // Whoever moved it on may have moved it elsewhere than we would have, and may be gone by now; or somebody who does not
             // have this schedule has forgotten it.
-            let kept = schedules::keep(&tx, self.named(), next, now.minus(LATE)).await?;
+            let kept = schedules::keep(&tx, self.named(), When { next_at: next, deserted: now.minus(LATE), now }).await?;
             tx.commit().await?;
             return Ok(kept.unwrap_or(next));
         }

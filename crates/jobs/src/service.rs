@@ -1,6 +1,7 @@
 //! What operators do with the queue.
 
 use baluarte_audit::{Audit, Entry, Shown};
+use baluarte_db::DbError;
 use baluarte_kernel::{Ctx, Page, PageQuery};
 use serde_json::Value;
 
@@ -68,7 +69,12 @@ impl Operator {
     }
 
     async fn retry(&self, ctx: &Ctx, tx: &baluarte_db::Tx, id: JobId, payload: Option<String>) -> Result<(), JobsError> {
-        match operator::retry(tx, id, payload, ctx.now()).await? {
+        let retried = match operator::retry(tx, id, payload, ctx.now()).await {
+            // Another job took its unique key while we looked, which only PostgreSQL lets happen.
+            Err(DbError::Unique(_)) => return Err(JobsError::NotRetryable),
+            retried => retried?,
+        };
+        match retried {
             Some(lane) => {
                 self.jobs.ring_after(tx, &lane, false);
                 Ok(())
@@ -86,7 +92,10 @@ impl Operator {
         let mut count = 0;
         for id in operator::list_ids(&tx, filter, BULK).await? {
             // Left out: what another job has the unique key of.
-            count += usize::from(operator::retry(&tx, id, None, ctx.now()).await?.is_some());
+            match operator::retry(&tx, id, None, ctx.now()).await {
+                Err(DbError::Unique(_)) => return Err(JobsError::NotRetryable),
+                retried => count += usize::from(retried?.is_some()),
+            }
         }
         let inner = std::sync::Arc::clone(&self.jobs.inner);
         tx.after_commit(move || inner.bell.ring(Ring::All));

@@ -47,7 +47,8 @@ impl std::str::FromStr for Cursor {
     type Err = BadCursor;
     fn from_str(text: &str) -> Result<Self, BadCursor> {
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| BadCursor)?;
-        String::from_utf8(bytes).map(Self).map_err(|_| BadCursor)
+        // No key of ours holds a NUL, and PostgreSQL takes none.
+        String::from_utf8(bytes).ok().filter(|key| !key.contains('\0')).map(Self).ok_or(BadCursor)
     }
 }
 impl Serialize for Cursor {
@@ -88,5 +89,13 @@ mod tests {
         assert_eq!(page.items, [3, 2]);
         assert_eq!(page.next_cursor.as_ref().map(Cursor::key), Some("2"));
         assert!(Page::from_surplus(vec![3, 2], 2, i32::to_string).next_cursor.is_none());
+    }
+
+    #[test]
+    fn a_cursor_that_nobody_gave_out_is_refused_before_a_database_sees_it() {
+        assert_eq!("YQ".parse::<Cursor>().as_ref().map(Cursor::key), Ok("a"));
+        for made_up in ["a", "YQ==", "%00", "AA", "YQBi", "_w"] {
+            assert_eq!(made_up.parse::<Cursor>(), Err(BadCursor), "{made_up}");
+        }
     }
 }

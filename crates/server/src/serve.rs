@@ -178,7 +178,7 @@ async fn start_up(
     // Not only on workers: what a replica counted instead of keeping, it tells itself.
     let (audit, stopping) = (kit.audit.clone(), tasks.stopping());
     tasks.spawn(async move { audit.run(stopping.cancelled()).await });
-    tasks.spawn(kit.jobs.clone().watch(telemetry.metrics.clone(), tasks.stopping()));
+    tasks.spawn(kit.jobs.clone().watch(product.registry.clone(), telemetry.metrics.clone(), tasks.stopping()));
     tasks.spawn(kit.notify.clone().watch(tasks.stopping()));
     let registry = product.registry.clone();
     let gateway = product.gateway.clone();

@@ -31,6 +31,9 @@ pub const SUBSCRIPTIONS: &[Subscription] = &[Subscription::of::<FanOut>(&[]), Su
 
 /// Fewer failures in a row than this say nothing, however old the first one is.
 const LEAST_FAILURES: i64 = 10;
+/// Attempts that a job has more than calls are made: a worker that is lost with the last call has not written down what became of the
+/// delivery, which would wait for ever.
+pub(crate) const SPARE: u32 = 2;
 /// Deliveries enqueued again in one commit.
 const PIECE: usize = 200;
 
@@ -216,7 +219,8 @@ impl Webhooks {
             Verdict::Failed { why, .. } => {
                 let since = now.minus(self.inner.config.disable_after.get());
                 let disabled = counts && store::endpoints::failed(&tx, id, since, LEAST_FAILURES, now).await?;
-                let over = disabled || run.is_last_attempt();
+                let most = if counts { self.inner.config.max_attempts } else { 1 };
+                let over = disabled || run.attempt >= most;
                 let state = if over { DeliveryState::Failed } else { DeliveryState::Waiting };
                 (state, Some(why.clone()), disabled.then_some(DisabledReason::Failing))
             }

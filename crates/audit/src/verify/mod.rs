@@ -63,6 +63,8 @@ pub struct Verdict {
     /// Recorded calls in them.
     pub calls: u64,
     pub checkpoints: u64,
+    /// The last entry that a checkpoint in the database covers; 0 for none. Those behind it are held together by hashes alone.
+    pub signed_through: i64,
     pub anchors: u64,
     /// Nothing is wrong, and worth knowing.
     pub notices: Vec<String>,
@@ -226,6 +228,9 @@ async fn check_beyond(
                 verdict.add(Some(checkpoint.seq), None, "has a checkpoint that is not signed by a key of this chain");
             }
         }
+    }
+    if let Some(last) = store::signed::last(db.read(), Says::Checkpoint, chain).await?.filter(|last| is_signed(last, keys)) {
+        verdict.signed_through = last.seq.min(through);
     }
     for checkpoint in store::signed::list(db.read(), Says::Checkpoint, chain, through, i64::MAX, 1).await? {
         // Written after we looked where the chain ends.

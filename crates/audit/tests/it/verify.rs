@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use baluarte_audit::{Audit, Checkpoint, Entry, Shown, Verdict, verify};
+use baluarte_audit::{Audit, AuditConfig, Checkpoint, Entry, Parts, Shown, Verdict, verify};
 use baluarte_db::{Db, Dialect, sea_orm::ConnectionTrait as _};
 use baluarte_kernel::{Clock, Ctx, Secret};
 use baluarte_secrets::Secrets;
@@ -71,6 +71,35 @@ each_backend! {
         assert_eq!(verdict.broken, []);
         assert_eq!((verdict.entries, verdict.through, verdict.checkpoints, verdict.anchors, verdict.erased), (44, 44, 1, 1, 0));
         assert_eq!(verdict.notices, [] as [&str; 0]);
+    }
+
+    async fn it_is_told_up_to_where_entries_are_signed(test: TestDb) {
+        let (db, audit) = open(&test).await;
+        fill(&db, &audit, &test.clock, 5).await;
+        assert_eq!(check(&db).await.signed_through, 0);
+        audit.checkpoint().await.unwrap();
+        fill(&db, &audit, &test.clock, 5).await;
+        audit.checkpoint().await.unwrap();
+        fill(&db, &audit, &test.clock, 5).await;
+        let verdict = check(&db).await;
+        assert_eq!((verdict.signed_through, verdict.through), (11, 16));
+        // Without anchors nothing contradicts a chain whose checkpoints were taken away; but this much is seen.
+        tamper(&db, &["DELETE FROM audit_checkpoints WHERE seq = 11"]).await;
+        assert_eq!(check(&db).await.signed_through, 6);
+        tamper(&db, &["UPDATE audit_checkpoints SET signature = '00'"]).await;
+        assert_eq!(check(&db).await.signed_through, 0);
+    }
+
+    async fn a_command_that_was_given_another_secret_key_leaves_no_key_behind(test: TestDb) {
+        let (db, audit) = open(&test).await;
+        fill(&db, &audit, &test.clock, 3).await;
+        let other = Secrets::new(&Secret::new("another secret key for tests, longer than 32 bytes"), &Secret::new("salt"));
+        let mistaken = Audit::start(&AuditConfig::default(), Parts::new(&db, &other, &test.clock)).await.unwrap();
+        fill(&db, &mistaken, &test.clock, 1).await;
+        assert_eq!((count(&db, "audit_keys").await, check(&db).await.broken), (1, vec![]));
+        // Who signs needs one.
+        mistaken.checkpoint().await.unwrap();
+        assert_eq!(count(&db, "audit_keys").await, 2);
     }
 
     async fn a_change_of_any_column_is_found_and_the_entry_named(test: TestDb) {
@@ -197,8 +226,8 @@ each_backend! {
         let anchor = audit.checkpoint().await.unwrap().unwrap();
         // Somebody with another SECRET_KEY runs our own program on the database.
         let theirs = Secrets::new(&Secret::new("another secret key, also longer than 32 bytes"), &Secret::new("salt"));
-        let parts = baluarte_audit::Parts::new(&db, &theirs, &test.clock);
-        let forger = Audit::start(&baluarte_audit::AuditConfig::default(), parts).await.unwrap();
+        let parts = Parts::new(&db, &theirs, &test.clock);
+        let forger = Audit::start(&AuditConfig::default(), parts).await.unwrap();
         fill(&db, &forger, &test.clock, 2).await;
         forger.checkpoint().await.unwrap();
         assert!(first(&check(&db).await).contains("is not sealed with this SECRET_KEY"), "{}", first(&check(&db).await));

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
 mod batch;
+mod life;
 mod listen;
 mod migrate;
 mod outage;

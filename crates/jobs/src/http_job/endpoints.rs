@@ -136,10 +136,13 @@ impl Endpoint {
 }
 
 /// `/hooks` covers itself and what is below it, not `/hooksmith`. What would be read differently by whoever decodes
-/// slashes is not below anything.
+/// slashes is not below anything, and neither is what is the folder above to servers that know parameters in paths (`..;x`).
 fn under(prefix: &str, path: &str) -> bool {
     let lower = path.to_ascii_lowercase();
     if prefix != "/" && (lower.contains("%2f") || lower.contains("%5c") || lower.contains("%2e") || lower.contains("%25")) {
+        return false;
+    }
+    if prefix != "/" && path.split('/').any(|segment| matches!(segment.split(';').next(), Some("." | ".."))) {
         return false;
     }
     match path.strip_prefix(prefix) {
@@ -190,6 +193,9 @@ mod tests {
             ("http://10.0.0.5:9000/hooks/%2e%2e/admin", false),
             ("http://10.0.0.5:9000/hooks/..%2fadmin", false),
             ("http://10.0.0.5:9000/hooks%2f..%2fadmin", false),
+            ("http://10.0.0.5:9000/hooks/..;/admin", false),
+            ("http://10.0.0.5:9000/hooks/..;x=1/admin", false),
+            ("http://10.0.0.5:9000/hooks/x;v=1", true),
             ("http://10.0.0.5:9001/hooks/x", false),
             ("https://10.0.0.5:9000/hooks/x", false),
             ("http://10.0.0.5:9000@evil.example/hooks/x", false),

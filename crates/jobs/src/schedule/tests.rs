@@ -218,6 +218,30 @@ each_backend! {
         assert_eq!((site.ran(), site.only().await.cron.as_str()), (2, "* * * * *"));
     }
 
+    async fn a_schedule_that_another_version_forgot_is_back_before_its_time_and_one_that_nobody_has_goes(test: TestDb) {
+        let site = Site::new(&test).await;
+        let mut new = site.replica([every("nightly", "0 3 * * *")]).await;
+        let due = site.only().await.next_at;
+        // One of the version before starts once more, and stays.
+        let mut old = site.replica([every("of_before", "0 4 * * *")]).await;
+        assert_eq!(site.only().await.name, "of_before");
+        test.clock.advance(KEPT);
+        new.agenda.keep(&new.jobs).await.expect("kept");
+        old.agenda.keep(&old.jobs).await.expect("kept");
+        let names = async || site.schedules().await.into_iter().map(|it| it.name).collect::<Vec<_>>();
+        assert_eq!((names().await, site.schedules().await[0].next_at), (vec!["nightly".to_owned(), "of_before".to_owned()], due));
+        // Its last process ends, without a start of anybody.
+        drop(old);
+        for _ in 0..4 {
+            test.clock.advance(KEPT);
+            new.agenda.keep(&new.jobs).await.expect("kept");
+        }
+        assert_eq!(names().await, ["nightly"]);
+        site.at(&due.to_string());
+        new.work().await;
+        assert_eq!((site.ran(), site.only().await.missed), (1, 0));
+    }
+
     async fn a_replica_that_fell_behind_catches_up_with_what_others_did_and_left(test: TestDb) {
         let site = Site::new(&test).await;
         let (mut one, mut two) = (site.replica([every("t", "0 * * * *")]).await, site.replica([every("t", "0 * * * *")]).await);

@@ -7,7 +7,7 @@ use baluarte_db::{
 };
 use baluarte_kernel::{Page, PageQuery, Timestamp};
 
-use super::{count, get, job_id, time, time_if_any};
+use super::{claim::schedule_of, count, get, job_id, time, time_if_any};
 use crate::{
     job::{JobId, Priority},
     model::{AttemptError, Filter, JobView, State},
@@ -128,10 +128,15 @@ const CANCEL: &str = "UPDATE jobs SET
         state = CASE WHEN state = 'running' THEN state ELSE 'canceled' END,
         finished_at = CASE WHEN state = 'running' THEN finished_at ELSE $2 END,
         cancel_requested = TRUE
-    WHERE id = $1 AND state IN ('scheduled', 'ready', 'running') RETURNING state";
+    WHERE id = $1 AND state IN ('scheduled', 'ready', 'running') RETURNING state, unique_key";
 
 /// True: it runs and was asked to stop. False: it is canceled. Nothing: it is over.
 pub(crate) async fn cancel(tx: &Tx, id: JobId, now: Timestamp) -> Result<Option<bool>, DbError> {
     let row = tx.query_one_raw(sql(tx, CANCEL, [id.to_string().into(), now.micros().into()])).await?;
-    row.map(|row| Ok(get::<String>(&row, "state")? == "running")).transpose()
+    let Some(row) = row else { return Ok(None) };
+    let running = get::<String>(&row, "state")? == "running";
+    if let (false, Some(schedule)) = (running, schedule_of(&row)?) {
+        super::schedules::remember_outcome(tx, &schedule, id, "canceled").await?;
+    }
+    Ok(Some(running))
 }

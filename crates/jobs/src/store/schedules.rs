@@ -11,8 +11,8 @@ use super::{count, get, time, time_if_any};
 use crate::{job::JobId, model::ScheduleView};
 
 /// A timetable that stays as it was keeps its next time, so that what was missed while nobody was there is noticed.
-const KEEP: &str = "INSERT INTO schedules (name, kind, cron, time_zone, next_at, missed) VALUES ($1, $2, $3, $4, $5, 0)
-    ON CONFLICT (name) DO UPDATE SET kind = $2, cron = $3, time_zone = $4,
+const KEEP: &str = "INSERT INTO schedules (name, kind, cron, time_zone, next_at, missed, kept_at) VALUES ($1, $2, $3, $4, $5, 0, $7)
+    ON CONFLICT (name) DO UPDATE SET kind = $2, cron = $3, time_zone = $4, kept_at = $7,
         next_at = CASE WHEN schedules.cron = $3 AND schedules.time_zone = $4 THEN schedules.next_at ELSE $5 END
         WHERE schedules.next_at < $6 OR (schedules.cron = $3 AND schedules.time_zone = $4)
     RETURNING next_at";
@@ -26,11 +26,23 @@ pub(crate) struct Named<'a> {
     pub(crate) time_zone: &'a str,
 }
 
+/// When something is written about a schedule.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct When {
+    /// Its next time, if it is not there yet.
+    pub(crate) next_at: Timestamp,
+    /// One whose next time is before that has nobody any more.
+    pub(crate) deserted: Timestamp,
+    pub(crate) now: Timestamp,
+}
+
 /// Writes it down and returns when its next time is. Nothing: under its name there is another timetable, whose next time is not
 /// before `deserted`: somebody else's, who is alive.
-pub(crate) async fn keep(tx: &Tx, schedule: Named<'_>, next_at: Timestamp, deserted: Timestamp) -> Result<Option<Timestamp>, DbError> {
+pub(crate) async fn keep(tx: &Tx, schedule: Named<'_>, when: When) -> Result<Option<Timestamp>, DbError> {
     let Named { name, kind, cron, time_zone } = schedule;
-    let values = [name.into(), kind.into(), cron.into(), time_zone.into(), next_at.micros().into(), deserted.micros().into()];
+    let When { next_at, deserted, now } = when;
+    let times = [next_at, deserted, now].map(|at| Value::from(at.micros()));
+    let values = [name.into(), kind.into(), cron.into(), time_zone.into()].into_iter().chain(times);
     tx.query_one_raw(sql(tx, KEEP, values)).await?.map(|row| time(&row, "next_at")).transpose()
 }
 
@@ -41,6 +53,12 @@ pub(crate) async fn forget_others(tx: &Tx, names: &[&str]) -> Result<(), DbError
         count => format!("DELETE FROM schedules WHERE name NOT IN ({})", placeholders(1, count)),
     };
     tx.execute_raw(sql(tx, &text, names.iter().map(|name| Value::from(*name)))).await?;
+    Ok(())
+}
+
+/// Forgets those that nobody has said to have since `before`.
+pub(crate) async fn forget_left(tx: &Tx, before: Timestamp) -> Result<(), DbError> {
+    tx.execute_raw(sql(tx, "DELETE FROM schedules WHERE kept_at < $1", [before.micros().into()])).await?;
     Ok(())
 }
 

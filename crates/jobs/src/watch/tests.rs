@@ -6,13 +6,15 @@ use baluarte_db::{
     sea_orm::{ConnectionTrait as _, Value},
     sql,
 };
-use baluarte_kernel::{Clock, Ctx, Event, Period, Published, Secret, Timestamp, UserId};
+use baluarte_kernel::{Actor, Clock, Ctx, Event, Period, Published, Secret, Timestamp, UserId};
 use baluarte_secrets::Secrets;
 use baluarte_testkit::{TestDb, each_backend};
 use serde::{Deserialize, Serialize};
 
 use super::*;
-use crate::{Failure, Job, JobId, JobsConfig, MIGRATIONS, Options, Policy, Recurring, Registry, Run, State, Subscription, store::operator};
+use crate::{
+    Failure, Job, JobId, JobView, JobsConfig, MIGRATIONS, Options, Policy, Recurring, Registry, Run, State, Subscription, store::operator,
+};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -23,7 +25,7 @@ struct Deed {
 
 impl Job for Deed {
     const KIND: &'static str = "test.deed";
-    const POLICY: Policy = Policy::new().max_attempts(2);
+    const POLICY: Policy = Policy::new().max_attempts(2).retry(Duration::from_secs(60), Duration::from_secs(100));
     type Deps = ();
     async fn run(self, _: Run, (): ()) -> Result<(), Failure> {
         if self.fails { Err(Failure::give_up("no use")) } else { Ok(()) }
@@ -36,6 +38,19 @@ struct Hear(Published);
 
 impl Job for Hear {
     const KIND: &'static str = "test.hear";
+    type Deps = ();
+    async fn run(self, _: Run, (): ()) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+/// Somebody waits for it.
+#[derive(Serialize, Deserialize)]
+struct Answer {}
+
+impl Job for Answer {
+    const KIND: &'static str = "test.answer";
+    const POLICY: Policy = Policy::new().follows();
     type Deps = ();
     async fn run(self, _: Run, (): ()) -> Result<(), Failure> {
         Ok(())
@@ -59,8 +74,8 @@ impl Site {
         let jobs = Jobs::new(&config, db.clone(), Backplane::local(clock.clone()), secrets, clock.clone(), [Subscription::of::<Hear>(&[])]);
         let registry = Registry::default().register::<Deed>(()).register::<Hear>(());
         let metrics = Metrics::default();
-        let watch = Watch::new(jobs.clone(), metrics.clone());
-        Self { db, ctx: Ctx::system(clock.clone()), clock, jobs, registry, metrics, watch }
+        let watch = Watch::new(jobs.clone(), registry.clone(), metrics.clone());
+        Self { db, ctx: Ctx { actor: Actor::Anonymous, ..Ctx::system(clock.clone()) }, clock, jobs, registry, metrics, watch }
     }
 
     async fn enqueue(&self, fails: bool, options: Options) -> Result<JobId, DbError> {
@@ -78,12 +93,28 @@ impl Site {
         self.jobs.run_due_for_tests(&self.registry).await.expect("done");
     }
 
-    /// As after a heartbeat with the database.
     async fn round(&mut self) {
         let now = Instant::now();
         (self.watch.count_at, self.watch.prune_at) = (now, now);
-        self.watch.present_since = now.checked_sub(self.jobs.inner.config.heartbeat.get());
         self.watch.round().await.expect("a round");
+    }
+
+    /// As if we had looked all the time for so many heartbeats more.
+    fn heartbeats_pass(&mut self, count: u32) {
+        let span = self.jobs.inner.config.heartbeat.get() * count;
+        for (_, since) in self.watch.signs.values_mut() {
+            *since = since.checked_sub(span).expect("the machine has run for so long");
+        }
+        self.watch.nobody_since = self.watch.nobody_since.and_then(|since| since.checked_sub(span));
+    }
+
+    async fn running(&self, id: JobId, worker: &str, attempts: i64) {
+        let text = "UPDATE jobs SET state = 'running', worker = $3, attempts = $2, started_at = run_at, progress = 'half' WHERE id = $1";
+        self.execute(text, [id.to_string().into(), attempts.into(), worker.into()]).await;
+    }
+
+    async fn found(&self, id: JobId) -> JobView {
+        operator::find(self.db.read(), id).await.expect("looked for").expect("it is there").job
     }
 
     async fn state(&self, id: JobId) -> Option<State> {
@@ -165,8 +196,6 @@ each_backend! {
         assert!(matches!(site.enqueue(false, Options::default()).await, Err(DbError::Unavailable(_))));
         let tx = site.db.begin().await.expect("a transaction");
         assert!(matches!(site.jobs.enqueue_all(&site.ctx, &tx, &[Deed { fails: false }], &Options::default()).await, Err(DbError::Unavailable(_))));
-        let published = site.jobs.publish(&site.ctx, &tx, Event::UserDeleted { user_id: UserId::generate() }).await;
-        assert!(matches!(published, Err(DbError::Unavailable(_))));
         tx.rollback().await.expect("rolled back");
         // A worker starts what is due before it takes jobs: it must get that far.
         test.clock.advance(Duration::from_secs(60));
@@ -178,37 +207,57 @@ each_backend! {
         assert_eq!(site.metric("baluarte_jobs_count{kind=\"test.deed\",state=\"ready\"}"), 0, "counted before it was written");
     }
 
-    async fn a_worker_without_a_sign_of_life_is_told_once_and_its_jobs_go_back_with_the_attempt_counted(test: TestDb) {
+    async fn what_has_happened_is_followed_up_in_a_full_queue_and_jobs_go_on_until_the_reserve_is_used_up(test: TestDb) {
+        let mut site = Site::new(&test, small()).await;
+        let system = Ctx::system(test.clock.clone());
+        for _ in 0..5 {
+            site.deed(false).await;
+        }
+        site.round().await;
+        let deleted = || Event::UserDeleted { user_id: UserId::generate() };
+        let tx = site.db.begin().await.expect("a transaction");
+        site.jobs.publish(&site.ctx, &tx, deleted()).await.expect("an account can be deleted");
+        site.jobs.enqueue(&system, &tx, &Deed { fails: false }, Options::default()).await.expect("a job may go on with another one");
+        site.jobs.enqueue(&site.ctx, &tx, &Answer {}, Options::default()).await.expect("what people wait for is let in");
+        let many: Vec<_> = (0..97).map(|_| Deed { fails: false }).collect();
+        site.jobs.enqueue_all(&system, &tx, &many, &Options::default()).await.expect("enqueued");
+        tx.commit().await.expect("committed");
+        assert!(matches!(site.enqueue(false, Options::default()).await, Err(DbError::Unavailable(_))), "nobody begins something new");
+        site.round().await;
+        let tx = site.db.begin().await.expect("a transaction");
+        assert!(matches!(site.jobs.publish(&site.ctx, &tx, deleted()).await, Err(DbError::Unavailable(_))));
+        assert!(matches!(site.jobs.enqueue(&system, &tx, &Deed { fails: false }, Options::default()).await, Err(DbError::Unavailable(_))));
+        assert!(matches!(site.jobs.enqueue(&site.ctx, &tx, &Answer {}, Options::default()).await, Err(DbError::Unavailable(_))));
+    }
+
+    async fn a_worker_without_a_sign_of_life_is_told_once_and_its_jobs_come_back_after_a_pause_with_the_attempt_counted(test: TestDb) {
         let mut site = Site::new(&test, JobsConfig { heartbeat: Period::from_secs(30), ..JobsConfig::default() }).await;
         let mut other = Site::new(&test, JobsConfig { heartbeat: Period::from_secs(30), ..JobsConfig::default() }).await;
         let (first, last, canceled) = (site.deed(false).await, site.deed(false).await, site.deed(false).await);
         workers::register(&site.db, "wrk_1", "web-1:7", 10, test.clock.now()).await.expect("registered");
-        let running = |attempts: i64, id: JobId| {
-            ("UPDATE jobs SET state = 'running', worker = 'wrk_1', attempts = $2, started_at = run_at, progress = 'half' WHERE id = $1", [id.to_string().into(), attempts.into()])
-        };
         for (id, attempts) in [(first, 1), (last, 2), (canceled, 1)] {
-            let (text, values) = running(attempts, id);
-            site.execute(text, values).await;
+            site.running(id, "wrk_1", attempts).await;
         }
         site.execute("UPDATE jobs SET cancel_requested = TRUE WHERE id = $1", [canceled.to_string().into()]).await;
-        test.clock.advance(Duration::from_secs(30));
+        site.round().await;
         site.round().await;
         assert_eq!((site.metric("baluarte_jobs_workers_lost_total"), site.metric("baluarte_jobs_workers")), (0, 1));
-        assert_eq!(site.state(first).await, Some(State::Running));
-
-        test.clock.advance(Duration::from_secs(1));
         // Whoever has just come back to the database does not judge: to it everybody looks silent.
-        other.watch.round().await.expect("a round");
+        other.round().await;
         assert_eq!(site.state(first).await, Some(State::Running));
+        site.heartbeats_pass(1);
+        other.heartbeats_pass(1);
         site.round().await;
         other.round().await;
         let told = site.metric("baluarte_jobs_workers_lost_total") + other.metric("baluarte_jobs_workers_lost_total");
         assert_eq!((told, site.metric("baluarte_jobs_workers"), site.metric("baluarte_jobs_rescued_total")), (1, 0, 3));
         let listed = workers::list(&site.db).await.expect("a list");
         assert_eq!((listed[0].name.as_str(), listed[0].state, listed[0].lost_at), ("web-1:7", "lost", Some(test.clock.now())));
-        // The attempt counts: a job that kills its worker each time comes to an end.
-        let found = operator::find(site.db.read(), first).await.expect("found").expect("it is there").job;
-        assert_eq!((found.state, found.attempts, found.worker, found.progress, found.error.as_deref()), (State::Ready, 1, None, None, Some("its worker was lost")));
+        // The attempt counts, and the next one waits: a job that kills its worker each time does not take one after the other with it.
+        let found = site.found(first).await;
+        assert_eq!((found.state, found.attempts, found.worker, found.progress, found.error.as_deref()), (State::Retrying, 1, None, None, Some("its worker was lost")));
+        let pause = found.run_at.since(test.clock.now()).as_secs();
+        assert!((45..=75).contains(&pause), "{pause}: as after any other failure of its kind");
         assert_eq!((site.state(last).await, site.state(canceled).await), (Some(State::Dead), Some(State::Canceled)));
         assert_eq!(site.count("job_errors WHERE error = 'its worker was lost'").await, 3);
         // It is shown for a day.
@@ -220,10 +269,96 @@ each_backend! {
         assert_eq!(site.count("workers").await, 0);
     }
 
+    async fn neither_a_clock_that_is_set_nor_one_that_differs_makes_a_living_worker_look_lost(test: TestDb) {
+        let mut site = Site::new(&test, JobsConfig::default()).await;
+        let at = test.clock.now();
+        // Its clock is a day behind ours.
+        workers::register(&site.db, "wrk_1", "web-1:7", 10, at.minus(DAY)).await.expect("registered");
+        let id = site.deed(false).await;
+        site.running(id, "wrk_1", 1).await;
+        site.round().await;
+        test.clock.advance(DAY);
+        for beat in 1..=3 {
+            site.heartbeats_pass(1);
+            let said = at.minus(DAY).plus(Duration::from_secs(beat));
+            assert!(workers::beat(&site.db, "wrk_1", 1, false, said).await.expect("said"), "{beat}");
+            site.round().await;
+        }
+        // Its clock was put back.
+        site.heartbeats_pass(1);
+        assert!(workers::beat(&site.db, "wrk_1", 1, false, at.minus(300 * DAY)).await.expect("said"));
+        site.round().await;
+        assert_eq!((site.state(id).await, site.metric("baluarte_jobs_workers_lost_total")), (Some(State::Running), 0));
+    }
+
+    async fn whoever_was_away_for_a_heartbeat_judges_nobody_for_another_one(test: TestDb) {
+        let mut site = Site::new(&test, JobsConfig::default()).await;
+        workers::register(&site.db, "wrk_1", "web-1:7", 10, test.clock.now()).await.expect("registered");
+        site.round().await;
+        // Stopped by a signal, say, together with the worker.
+        site.heartbeats_pass(2);
+        site.watch.looked_at = site.watch.looked_at.checked_sub(Duration::from_secs(60)).expect("the machine has run for so long");
+        site.round().await;
+        assert_eq!(site.metric("baluarte_jobs_workers_lost_total"), 0);
+        site.heartbeats_pass(1);
+        site.round().await;
+        assert_eq!(site.metric("baluarte_jobs_workers_lost_total"), 1);
+    }
+
+    async fn a_job_that_somebody_else_has_by_now_is_not_taken_away_by_a_late_rescue(test: TestDb) {
+        let site = Site::new(&test, JobsConfig::default()).await;
+        let id = site.deed(false).await;
+        site.running(id, "wrk_lost", 1).await;
+        let found = workers::orphans(&site.db).await.expect("found");
+        // Another replica was quicker, and a worker that signed on after we looked has it.
+        site.running(id, "wrk_new", 2).await;
+        let late: Vec<_> = found.into_iter().map(|it| (it, test.clock.now())).collect();
+        assert_eq!(workers::rescue(&site.db, &late, test.clock.now()).await.expect("tried"), 0);
+        let kept = site.found(id).await;
+        assert_eq!((kept.state, kept.worker.as_deref(), late.len()), (State::Running, Some("wrk_new"), 1));
+    }
+
+    async fn many_jobs_of_a_lost_worker_are_rescued_piece_by_piece(test: TestDb) {
+        let mut site = Site::new(&test, JobsConfig::default()).await;
+        let tx = site.db.begin().await.expect("a transaction");
+        let many: Vec<_> = (0..450).map(|_| Deed { fails: false }).collect();
+        site.jobs.enqueue_all(&site.ctx, &tx, &many, &Options::default()).await.expect("enqueued");
+        tx.commit().await.expect("committed");
+        site.execute("UPDATE jobs SET state = 'running', worker = 'wrk_lost', attempts = 1, started_at = run_at", []).await;
+        site.round().await;
+        assert_eq!((site.metric("baluarte_jobs_rescued_total"), site.count("jobs WHERE state = 'scheduled'").await), (450, 450));
+    }
+
+    async fn what_became_of_a_schedules_run_is_told_also_when_its_worker_was_lost_or_somebody_canceled_it(test: TestDb) {
+        let mut site = Site::new(&test, JobsConfig::default()).await;
+        let registry = site.registry.clone().schedule(Recurring::new("test.often", "* * * * *", "UTC"), &Deed { fails: false }).expect("it can be read");
+        site.jobs.start_schedules_for_tests(&registry).await.expect("nothing is due");
+        test.clock.advance(Duration::from_secs(60));
+        site.jobs.start_schedules_for_tests(&registry).await.expect("started");
+        let outcome = async || crate::store::schedules::list(&site.db).await.expect("a list")[0].last_outcome.clone().unwrap_or_default();
+        assert_eq!(outcome().await, "waiting");
+        let page = baluarte_kernel::PageQuery::default();
+        let id = operator::list(&site.db, &crate::Filter::default(), &page).await.expect("a list").items[0].id;
+        for (attempts, becomes) in [(1, "retrying"), (2, "dead")] {
+            site.running(id, "wrk_lost", attempts).await;
+            let orphans = workers::orphans(&site.db).await.expect("found").into_iter().map(|it| (it, test.clock.now())).collect::<Vec<_>>();
+            workers::rescue(&site.db, &orphans, test.clock.now()).await.expect("rescued");
+            assert_eq!(outcome().await, becomes);
+        }
+        site.execute("UPDATE jobs SET state = 'ready'", []).await;
+        let tx = site.db.begin().await.expect("a transaction");
+        site.jobs.cancel(&tx, id, test.clock.now()).await.expect("canceled");
+        tx.commit().await.expect("committed");
+        assert_eq!(outcome().await, "canceled");
+        site.round().await;
+    }
+
     async fn what_is_counted_tells_kinds_states_and_ages(test: TestDb) {
         let mut site = Site::new(&test, JobsConfig::default()).await;
         site.deed(true).await;
         site.run_due().await;
+        let soon = Options { run_at: Some(test.clock.now().plus(Duration::from_secs(6))), ..Options::default() };
+        let soon = site.enqueue(false, soon).await.expect("enqueued");
         test.clock.advance(Duration::from_secs(5));
         site.deed(false).await;
         site.deed(false).await;
@@ -238,10 +373,20 @@ each_backend! {
         assert!(!site.watch.told_nobody_works, "for seven seconds nobody needs to worry");
         test.clock.advance(Duration::from_secs(60));
         site.round().await;
+        assert!(!site.watch.told_nobody_works, "a worker may be about to sign on");
+        site.heartbeats_pass(1);
+        site.round().await;
         assert!(site.watch.told_nobody_works);
         workers::register(&site.db, "wrk_1", "web-1:7", 10, site.clock.now()).await.expect("registered");
         site.round().await;
         assert!(!site.watch.told_nobody_works);
+        // What was to be done later and is due is missed no less.
+        site.execute("DELETE FROM workers", []).await;
+        site.execute("DELETE FROM jobs WHERE id <> $1", [soon.to_string().into()]).await;
+        site.round().await;
+        site.heartbeats_pass(1);
+        site.round().await;
+        assert!(site.watch.told_nobody_works);
     }
 }
 
@@ -251,7 +396,7 @@ fn another_process_hears_of_a_job_at_once_through_postgresql() {
     baluarte_testkit::run_on(baluarte_testkit::Dialect::Postgres, |test: TestDb| async move {
         let (here, there) = (Site::new(&test, JobsConfig::default()).await, Site::new(&test, JobsConfig::default()).await);
         let stopping = CancellationToken::new();
-        let carries = tokio::spawn(here.jobs.clone().watch(Metrics::default(), stopping.clone()));
+        let carries = tokio::spawn(here.jobs.clone().watch(here.registry.clone(), Metrics::default(), stopping.clone()));
         let inner = std::sync::Arc::clone(&there.jobs.inner);
         let listens = tokio::spawn(async move { inner.bell.listen(&inner.db, &inner.backplane).await });
         // A new connection may have missed something.
@@ -268,5 +413,30 @@ fn another_process_hears_of_a_job_at_once_through_postgresql() {
         here.jobs.flush_hints().await;
         assert!(there.jobs.inner.bell.heard().await.contains(&Ring::Lane(String::new())));
         listens.abort();
+    });
+}
+
+/// On SQLite a process shows that it lives without having to wait for the one writer.
+#[test]
+fn a_living_process_that_waits_for_the_writer_is_not_taken_for_dead() {
+    baluarte_testkit::run_on(baluarte_testkit::Dialect::Sqlite, |test: TestDb| async move {
+        let mut site = Site::new(&test, JobsConfig::default()).await;
+        workers::register(&site.db, "wrk_1", "web-1:7", 10, test.clock.now()).await.expect("registered");
+        let life = test.open(&[MIGRATIONS]).await.live_as("wrk_1").expect("it lives");
+        site.round().await;
+        site.heartbeats_pass(9);
+        site.round().await;
+        assert_eq!(site.metric("baluarte_jobs_workers_lost_total"), 0);
+        drop(life);
+        site.round().await;
+        assert_eq!(site.metric("baluarte_jobs_workers_lost_total"), 1, "its process has ended");
+        // One that hangs is given up in the end.
+        workers::register(&site.db, "wrk_2", "web-1:8", 10, test.clock.now()).await.expect("registered");
+        let life = site.db.live_as("wrk_2").expect("it lives");
+        site.round().await;
+        site.heartbeats_pass(10);
+        site.round().await;
+        assert_eq!(site.metric("baluarte_jobs_workers_lost_total"), 2);
+        drop(life);
     });
 }

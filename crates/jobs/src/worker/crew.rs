@@ -33,7 +33,7 @@ pub(super) struct Crew(Arc<Shared>);
 
 struct Shared {
     runner: Arc<Runner>,
-    progress: mpsc::UnboundedSender<Progress>,
+    progress: mpsc::Sender<Progress>,
     /// Runs at the same time, at most.
     concurrency: usize,
     /// Tasks that begin runs at the same time, at most.
@@ -56,7 +56,7 @@ struct Desk {
 }
 
 impl Crew {
-    pub(super) fn new(runner: Arc<Runner>, concurrency: usize, progress: mpsc::UnboundedSender<Progress>) -> Self {
+    pub(super) fn new(runner: Arc<Runner>, concurrency: usize, progress: mpsc::Sender<Progress>) -> Self {
         let hands = tokio::runtime::Handle::current().metrics().num_workers().min(concurrency);
         Self(Arc::new(Shared {
             runner,

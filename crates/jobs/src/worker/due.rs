@@ -47,7 +47,7 @@ impl Jobs {
             tx.commit().await?;
             let Some(job) = next else { break };
             kinds.push(job.kind.clone());
-            let (sender, _reports) = mpsc::unbounded_channel();
+            let (sender, _reports) = mpsc::channel(1);
             let ended = Arc::clone(&runner).run(job, 0, CancellationToken::new(), sender).await;
             let tx = inner.db.begin().await?;
             claim::finish(&tx, &inner.db, taker(), &[ended]).await?;

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use baluarte_db::DbError;
+use baluarte_db::{DbError, Life};
 use baluarte_kernel::Timestamp;
 use baluarte_telemetry::Metrics;
 use tokio::sync::mpsc;
@@ -32,7 +32,7 @@ use crate::{
     job::JobId,
     meters::WorkMeters,
     registry::Registry,
-    schedule::Agenda,
+    schedule::{Agenda, KEPT},
     store::claim::{self, Claimed, Ended, Taker},
 };
 
@@ -44,6 +44,8 @@ const AWAY: Duration = Duration::from_millis(500);
 const CALLS: Duration = Duration::from_secs(1);
 /// What ended is written down so soon, even while more begins and ends.
 const GATHER: Duration = Duration::from_millis(2);
+/// What runs say about their progress waits here to be heard; beyond, it is not.
+const REPORTS: usize = 1_024;
 /// What runs say about their progress is written at most so often.
 const PROGRESS: Duration = Duration::from_secs(1);
 
@@ -65,14 +67,17 @@ struct Worker {
     shift: Shift,
     /// Another one after every loss: nobody comes back under the same.
     id: Option<String>,
+    /// What others see of us while we wait for the writer.
+    life: Option<Life>,
     held: HeldJobs,
     lanes: Lanes,
     agenda: Agenda,
     /// What this program does not have any more is forgotten.
     told_schedules: bool,
+    keep_schedules_at: Instant,
     crew: Crew,
     pace: Pace,
-    progress: mpsc::UnboundedReceiver<Progress>,
+    progress: mpsc::Receiver<Progress>,
     /// Ended and not yet written down.
     endings: Vec<Ended>,
     /// When the first of them was noticed.
@@ -98,7 +103,7 @@ struct Worker {
 impl Jobs {
     /// Does jobs until told to stop, and then what is left of them within the grace. One for each process.
     pub async fn work(self, registry: Registry, shift: Shift) {
-        let (sender, progress) = mpsc::unbounded_channel();
+        let (sender, progress) = mpsc::channel(REPORTS);
         let now = Instant::now();
         let runner = self.runner(registry.clone());
         let concurrency = self.inner.config.concurrency as usize;
@@ -109,8 +114,10 @@ impl Jobs {
             lanes: Lanes::of(&registry),
             held: HeldJobs::default(),
             id: None,
+            life: None,
             agenda: Agenda::default(),
             told_schedules: false,
+            keep_schedules_at: now + KEPT,
             progress,
             endings: Vec::new(),
             ended_at: now,
@@ -204,6 +211,10 @@ impl Worker {
                 self.agenda.start_due(&self.jobs).await?;
                 self.lanes.look_everywhere();
             }
+            if now >= self.keep_schedules_at {
+                self.agenda.keep(&self.jobs).await?;
+                self.keep_schedules_at = now + KEPT;
+            }
             if now >= self.look_at {
                 self.look().await?;
             }
@@ -278,6 +289,12 @@ impl Worker {
             }
             free = self.free();
             claimed = self.lanes.claim(&tx, &inner.db, taker, free).await?;
+            let last = self.last_attempts_ahead(&mut claimed);
+            if !last.is_empty() {
+                claim::give_back(&tx, &inner.db, taker, &last).await?;
+                self.lanes.look_everywhere();
+                self.pace.slow_down();
+            }
         }
         tx.commit().await?;
         self.uncertain = false;
@@ -292,6 +309,18 @@ impl Worker {
             self.begin(claimed);
         }
         Ok(())
+    }
+
+    /// What was taken ahead counts as begun when the worker is killed, for nobody can tell. A job on its last attempt would end without
+    /// having had it: those are taken only when they begin at once.
+    fn last_attempts_ahead(&self, claimed: &mut Vec<Claimed>) -> Vec<JobId> {
+        let at_once = (self.jobs.inner.config.concurrency as usize).saturating_sub(self.held.len());
+        let mut at = 0;
+        let ahead = claimed.extract_if(.., |job| {
+            at += 1;
+            at > at_once && job.attempt >= job.max_attempts
+        });
+        ahead.map(|job| job.id).collect()
     }
 
     fn begin(&mut self, claimed: Vec<Claimed>) {

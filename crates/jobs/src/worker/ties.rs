@@ -44,6 +44,7 @@ impl Worker {
             self.told_schedules = true;
         }
         self.agenda = Agenda::open(&self.jobs, schedules).await?;
+        self.life = inner.db.live_as(&id);
         // Last: nobody is to miss a worker that did not get to the end of this.
         workers::register(&inner.db, &id, &self.shift.name, inner.config.concurrency, inner.clock.now()).await?;
         self.id = Some(id);
@@ -112,7 +113,7 @@ impl Worker {
                     tracing::error!(target: "jobs", error = %err, cause, "the queue cannot be reached: jobs wait");
                 }
                 // By now others may believe that this worker is gone, and do its jobs.
-                if self.contact.elapsed() > self.jobs.inner.config.heartbeat.get() {
+                if self.contact.elapsed() > self.jobs.inner.patience(self.life.is_some()) {
                     self.return_waiting();
                     let stopped = self.held.stop_all();
                     if stopped > 0 {

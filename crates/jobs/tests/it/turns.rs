@@ -210,4 +210,24 @@ each_backend! {
         assert_eq!(site.ran().iter().filter(|ran| *ran == "after").count(), 599);
         worker.stop().await;
     }
+
+    async fn a_job_on_its_last_attempt_is_not_taken_before_it_can_begin(test: TestDb) {
+        let site = Site::new(&test, 1).await;
+        // They let the worker take ever more ahead.
+        site.enqueue(&quick("before", 600), Options::default()).await;
+        site.enqueue(&[Slow {}], Options::default()).await;
+        let once = Options { max_attempts: Some(1), ..Options::default() };
+        site.enqueue(&quick("once", 50), once).await;
+        let worker = site.worker();
+        while !site.ran().contains(&"slow".to_owned()) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        // If the worker were killed now, each of them would still have its attempt.
+        let running = Filter { state: Some(State::Running), ..Filter::default() };
+        let running = site.operator.list_jobs(&site.ctx, &running, &PageQuery::default()).await.unwrap();
+        assert!(running.items.iter().all(|job| job.max_attempts > 1), "{:?}", running.items.first());
+        site.world.gate.add_permits(1);
+        site.until(State::Done, 651).await;
+        worker.stop().await;
+    }
 }

@@ -232,7 +232,7 @@ each_backend! {
         // As if it had been silent for long: its own next sign of life comes too late.
         site.execute("UPDATE workers SET lost_at = 1").await;
         let watching = CancellationToken::new();
-        let watch = tokio::spawn(site.jobs.clone().watch(Metrics::default(), watching.clone()));
+        let watch = tokio::spawn(site.jobs.clone().watch(site.registry.clone(), Metrics::default(), watching.clone()));
         // The worker begins anew and gets the job again; the first run is told to stop.
         assert_eq!(site.until_began(2).await, [id.to_string(), id.to_string()]);
         site.world.gate.add_permits(1);
@@ -279,7 +279,7 @@ each_backend! {
     async fn a_job_that_kills_its_worker_each_time_is_given_up_after_its_attempts(test: TestDb) {
         let site = Site::new(&test).await;
         let (watching, metrics) = (CancellationToken::new(), Metrics::default());
-        let watch = tokio::spawn(site.jobs.clone().watch(metrics.clone(), watching.clone()));
+        let watch = tokio::spawn(site.jobs.clone().watch(site.registry.clone(), metrics.clone(), watching.clone()));
         let id = site.enqueue(Wait {}).await;
         for attempt in 1..=3 {
             let worker = site.worker(LONG);

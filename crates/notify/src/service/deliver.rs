@@ -28,7 +28,8 @@ impl Job for Deliver {
         .max_attempts(400)
         .retry(Duration::from_secs(5), Duration::from_secs(15 * 60))
         .time_limit(Duration::from_secs(180))
-        .priority(Priority::High);
+        .priority(Priority::High)
+        .follows();
     type Deps = Notify;
 
     async fn run(self, run: Run, notify: Notify) -> Result<(), Failure> {

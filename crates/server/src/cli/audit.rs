@@ -114,9 +114,16 @@ impl Verify {
 }
 
 fn report(verdict: &Verdict, seconds: f64) -> String {
-    let Verdict { chain, entries, through, pruned_through, erased, batches, calls, checkpoints, anchors, .. } = verdict;
+    let Verdict { chain, entries, through, pruned_through, erased, batches, calls, checkpoints, signed_through, anchors, .. } = verdict;
     let mut text =
         format!("chain {chain}: {entries} entries up to {through}, {checkpoints} checkpoints, {anchors} anchors, in {seconds:.2} s\n");
+    text.push_str(&match (through - signed_through, *signed_through) {
+        (0, _) => String::new(),
+        (left, 0) => {
+            format!("no checkpoint signs any of these {left} entries: only an anchor tells whether somebody made all of them anew\n")
+        }
+        (left, signed) => format!("signed up to entry {signed}; the {left} behind it are held together by hashes alone\n"),
+    });
     if *pruned_through > 0 {
         text.push_str(&format!("entries up to {pruned_through} were removed because of their age, as a signed pruning says\n"));
     }

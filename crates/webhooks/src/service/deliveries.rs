@@ -9,7 +9,7 @@ use serde_json::json;
 use super::Webhooks;
 use crate::{
     WebhooksError, actions,
-    jobs::{Deliver, Replay, enqueue_delivery},
+    jobs::{Deliver, Replay, SPARE, enqueue_delivery},
     model::{Delivery, DeliveryId, DeliveryState, EndpointId, TEST_EVENT},
     store::{
         self,
@@ -68,7 +68,7 @@ impl Webhooks {
             return Err(WebhooksError::EndpointNotFound);
         }
         // Somebody is looking at it.
-        let options = Options { max_attempts: Some(1), ..self.options(endpoint, None) };
+        let options = Options { max_attempts: Some(1 + SPARE), ..self.options(endpoint, None) };
         enqueue_delivery(&self.inner.jobs, ctx, &tx, Deliver { delivery: id, generation: 0 }, options).await?;
         let (delivery, _) = store::deliveries::find_delivery(&tx, id).await?.ok_or(WebhooksError::DeliveryNotFound)?;
         self.inner.audit.record(ctx, &tx, Entry::new(&actions::TEST_SENT, "endpoint").of(endpoint));
@@ -125,6 +125,6 @@ impl Webhooks {
     pub(crate) fn options(&self, endpoint: EndpointId, about: Option<UserId>) -> Options {
         let mut tags = vec![format!("endpoint:{endpoint}")];
         tags.extend(about.map(baluarte_jobs::about));
-        Options { tags, max_attempts: Some(self.inner.config.max_attempts), ..Options::default() }
+        Options { tags, max_attempts: Some(self.inner.config.max_attempts + SPARE), ..Options::default() }
     }
 }

@@ -2,9 +2,11 @@ use std::time::Duration;
 
 use baluarte_kernel::PageQuery;
 use baluarte_outbound::{SigningKey, sign};
+use baluarte_telemetry::Metrics;
 use baluarte_testkit::{Receiver, Reply, each_backend};
-use baluarte_webhooks::{DeliveryState, DisabledReason, EndpointChange, TEST_EVENT, WebhooksError};
+use baluarte_webhooks::{DeliveryState, DisabledReason, EndpointChange, TEST_EVENT, WebhooksConfig, WebhooksError};
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use crate::site::Site;
 
@@ -197,6 +199,28 @@ each_backend! {
         assert!(received[0].body == received[1].body && received[0].header("webhook-id") == received[1].header("webhook-id"));
         let (other, _) = site.register(&app, &[]).await;
         assert!(matches!(site.webhooks.replay_delivery(&site.ctx, other, delivery.id).await, Err(WebhooksError::DeliveryNotFound)));
+    }
+
+    async fn a_delivery_whose_worker_is_lost_with_its_last_call_still_comes_to_an_end(test: TestDb) {
+        let app = Receiver::start().await;
+        let site = Site::with(&test, &app, WebhooksConfig { max_attempts: 3, ..WebhooksConfig::default() }).await;
+        let (id, _) = site.register(&app, &[]).await;
+        site.publish().await;
+        site.work().await;
+        let delivery = site.deliveries(id).await.remove(0);
+        site.webhooks.replay_delivery(&site.ctx, id, delivery.id).await.unwrap();
+        site.execute("UPDATE jobs SET state = 'running', worker = 'wrk_lost', attempts = 3, started_at = run_at WHERE state = 'ready'").await;
+        let watching = CancellationToken::new();
+        let watch = tokio::spawn(site.jobs.clone().watch(site.registry.clone(), Metrics::default(), watching.clone()));
+        while site.dump("jobs").await.contains("wrk_lost") {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        watching.cancel();
+        watch.await.unwrap();
+        app.otherwise(Reply::Status(500));
+        site.work_for(DAY).await;
+        assert_eq!(site.deliveries(id).await[0].state, DeliveryState::Failed);
+        assert_eq!(app.received().len(), 2, "one call more than the worker that was lost can have made");
     }
 
     async fn replaying_since_a_moment_goes_through_all_of_them_and_no_others(test: TestDb) {

@@ -82,7 +82,7 @@ each_process_backend! {
         let lost = admin.get(WORKERS).await.expect_status(200).json();
         assert_eq!(lost["items"][0]["state"], "lost", "{lost}");
         assert!(scrape(&app).await.contains("baluarte_jobs_workers_lost_total 1"));
-        until(&app, &admin, &id, "ready").await;
+        until(&app, &admin, &id, "retrying").await;
         app.wait_for_log("jobs wait and no worker is there: start one with `baluarte worker`").await;
         worker.spawn();
         let job = until(&app, &admin, &id, "done").await;
