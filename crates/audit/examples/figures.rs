@@ -202,6 +202,7 @@ fn somebody(clock: &Clock, n: usize) -> Ctx {
         name: "Zoë".into(),
         role: "admin".into(),
         session_id: Some(SessionId::generate()),
+        key_id: None,
         scopes: None,
         credential: CredentialKind::SessionCookie,
         issued_at: now,

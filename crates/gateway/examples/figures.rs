@@ -66,6 +66,7 @@ fn main() {
         name: "Ana".into(),
         role: "user".into(),
         session_id: None,
+        key_id: None,
         scopes: None,
         credential: CredentialKind::AccessToken,
         issued_at: Timestamp::default(),

@@ -2,7 +2,7 @@
 
 use std::{str::FromStr, time::Duration};
 
-use baluarte_kernel::{EntitledPlan, Entitlements, Principal, Timestamp};
+use baluarte_kernel::{EntitledPlan, Entitlements, Principal, Timestamp, scope};
 
 /// `public`, `signed-in`, `role:NAME`, `plan:NAME`, `scope:NAME`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,12 +35,26 @@ pub(crate) fn is_fresh(principal: &Principal, max_age: Option<Duration>, now: Ti
 }
 
 impl Access {
+    /// The scope that it asks for.
+    pub(crate) fn scope(&self) -> Option<&str> {
+        if let Self::Scope(scope) = self { Some(scope) } else { None }
+    }
+
+    /// Whether the app is told whose request it is: on a public route an API key only speaks for its owner when it was made to.
+    pub(crate) fn names(&self, principal: &Principal) -> bool {
+        *self != Self::Public || principal.opens_app()
+    }
+
     pub(crate) fn allows(&self, who: Option<(&Principal, &EntitledPlan)>, entitlements: &dyn Entitlements) -> Result<(), Denied> {
         if *self == Self::Public {
             return Ok(());
         }
         let Some((principal, plan)) = who else { return Err(Denied::NotSignedIn) };
         match self {
+            // What names no scope takes a key made for everything that its owner may.
+            Self::Public | Self::SignedIn | Self::Role(_) | Self::Plan(_) if !principal.opens_app() => {
+                Err(Denied::Scope(scope::APP.to_owned()))
+            }
             Self::Public | Self::SignedIn => Ok(()),
             Self::Role(role) if principal.has_role(role) => Ok(()),
             Self::Role(role) => Err(Denied::Role(role.clone())),
@@ -92,6 +106,7 @@ mod tests {
             name: "Ana".into(),
             role: role.into(),
             session_id: None,
+            key_id: None,
             scopes,
             credential: CredentialKind::ApiKey,
             issued_at: Timestamp::default(),
@@ -126,12 +141,22 @@ mod tests {
 
     #[test]
     fn roles_and_scopes_must_be_held_exactly() {
-        let (user, admin) = (somebody("user", Some(vec!["read".into()])), somebody("admin", None));
+        let (user, admin) = (somebody("user", Some(vec!["read".into(), "app".into()])), somebody("admin", None));
         assert_eq!(check("role:admin", Some(&user), 0), Err(Denied::Role("admin".into())));
         assert_eq!(check("role:admin", Some(&admin), 0), Ok(()));
         assert_eq!(check("scope:read", Some(&user), 0), Ok(()));
         assert_eq!(check("scope:write", Some(&user), 0), Err(Denied::Scope("write".into())));
         assert_eq!(check("scope:write", Some(&admin), 0), Ok(()));
+    }
+
+    #[test]
+    fn what_names_no_scope_takes_a_key_made_for_the_app() {
+        let key = somebody("admin", Some(vec!["read".into()]));
+        for access in ["signed-in", "role:admin", "plan:free"] {
+            assert_eq!(check(access, Some(&key), 99), Err(Denied::Scope("app".into())), "{access}");
+            assert_eq!(check(access, Some(&somebody("admin", Some(vec!["app".into()]))), 99), Ok(()), "{access}");
+        }
+        assert!(!Access::Public.names(&key) && Access::Scope("read".into()).names(&key));
     }
 
     #[test]

@@ -180,10 +180,12 @@ impl Core {
             (note.user_id, note.session_id) = (Some(principal.user_id), principal.session_id);
             note.credential = Some(principal.credential);
         }
+        let key = caller.known.as_ref().and_then(|known| known.principal.key_id).map(|id| id.to_string());
         let standing = caller.known.as_ref().map(|known| known.standing(&*parts.entitlements));
         if !route.limits.is_empty() {
             let subject = Subject {
                 user: note.user_id,
+                api_key: key.as_deref(),
                 route: &route.name,
                 upstream: route.target.upstream(),
                 user_rate: standing.as_ref().and_then(|standing| standing.plan.rate),
@@ -326,7 +328,7 @@ impl Core {
         {
             headers.insert(REQUEST_ID, id);
         }
-        if let Some(known) = &caller.known {
+        if let Some(known) = caller.known.as_ref().filter(|known| route.access.names(&known.principal)) {
             let standing = known.standing(&*parts.entitlements);
             prepared.say(&REMOTE_USER, &known.user);
             prepared.say(&REMOTE_EMAIL, &known.email);

@@ -44,6 +44,9 @@ baluarte_audit::actions! {
     FACTORS_RESET = "identity.factor.reset", Alert, "The operator took away all second factors of an account; all its sessions ended.";
     RECOVERY_USED = "identity.recovery_code.used", Notice, "Somebody signed in with a recovery code.";
     RECOVERY_REPLACED = "identity.recovery_code.replaced", Notice, "Somebody was given new recovery codes; earlier ones are void.";
+    API_KEY_CREATED = "identity.api_key.created", Notice, "Somebody made an API key for their account.";
+    API_KEY_ROTATED = "identity.api_key.rotated", Notice, "Somebody replaced an API key of theirs.";
+    API_KEY_REVOKED = "identity.api_key.revoked", Notice, "Somebody revoked an API key of theirs.";
     DEVICE_TRUSTED = "identity.trusted_device.added", Notice, "A browser is asked for no second factor for a while.";
     DEVICE_FORGOTTEN = "identity.trusted_device.removed", Info, "A browser is asked for the second factor again.";
 }

@@ -63,6 +63,8 @@ pub struct IdentityConfig {
     pub password_memory: ByteSize,
     /// Passes of one password hash over its memory; never less than 2.
     pub password_passes: u32,
+    /// Words that no password may consist of, such as what people call this site; its name and host are known anyway.
+    pub password_words: Vec<String>,
     /// Threads that hash passwords, at the lowest priority; 0: half of the processor's cores.
     pub password_threads: u32,
     /// Second factors by role: "off", "optional" or "required" (who has none sets one up before the first session begins).
@@ -70,6 +72,11 @@ pub struct IdentityConfig {
     pub mfa: BTreeMap<String, MfaPolicy>,
     /// How long a browser that its owner trusts is asked for no second factor.
     pub trusted_device_lifetime: Period,
+    /// How long an API key lives at most, and when its owner names no end.
+    pub api_key_lifetime: Period,
+    /// Scopes that API keys may be given, besides the product's own and those that `gateway.routes` ask for: what other proxies ask
+    /// for at `/auth/verify?access=scope:NAME`.
+    pub api_key_scopes: Vec<String>,
     /// Tell people by mail when they sign in from an address that is new for their account.
     pub sign_in_notice: bool,
 }
@@ -92,6 +99,7 @@ impl IdentityConfig {
             ("refresh_lifetime", self.refresh_lifetime, Period::from_secs(3_600), Period::from_secs(2 * 365 * DAY)),
             ("key_rotation", self.key_rotation, Period::from_secs(3_600), Period::from_secs(365 * DAY)),
             ("reset_lifetime", self.reset_lifetime, Period::from_secs(60), Period::from_secs(DAY)),
+            ("api_key_lifetime", self.api_key_lifetime, Period::from_secs(3_600), Period::from_secs(10 * 365 * DAY)),
             ("trusted_device_lifetime", self.trusted_device_lifetime, Period::from_secs(3_600), Period::from_secs(90 * DAY)),
             ("verification_lifetime", self.verification_lifetime, Period::from_secs(60), Period::from_secs(30 * DAY)),
         ];
@@ -135,6 +143,14 @@ impl IdentityConfig {
                 findings.add(format!("identity.mfa.{role}"), bad.to_string());
             }
         }
+        for (at, scope) in self.api_key_scopes.iter().enumerate() {
+            if !crate::api_key::is_scope(scope) {
+                findings.add(
+                    format!("identity.api_key_scopes.{at}"),
+                    format!("found {scope:?}, expected 1 to 64 letters, digits, \"-\", \"_\", \".\" or \":\""),
+                );
+            }
+        }
         if self.audience.len() > 200 || self.audience.chars().any(char::is_control) {
             findings.add("identity.audience", "found something that is not a short printable text");
         }
@@ -160,9 +176,12 @@ impl Default for IdentityConfig {
             password_pepper: Secret::default(),
             password_memory: Self::MIN_PASSWORD_MEMORY,
             password_passes: Self::MIN_PASSWORD_PASSES,
+            password_words: Vec::new(),
             password_threads: 0,
             mfa: BTreeMap::new(),
             trusted_device_lifetime: Period::from_secs(30 * DAY),
+            api_key_lifetime: Period::from_secs(365 * DAY),
+            api_key_scopes: Vec::new(),
             sign_in_notice: false,
         }
     }

@@ -97,6 +97,15 @@ pub enum IdentityError {
     PasskeyNotFound,
     #[error("no such trusted device")]
     TrustedDeviceNotFound,
+    /// What is wrong with a field of a key that is to be.
+    #[error("{0} {1}")]
+    BadApiKey(&'static str, String),
+    #[error("no more API keys for this account")]
+    TooManyApiKeys,
+    #[error("no such API key")]
+    ApiKeyNotFound,
+    #[error("that API key has been replaced")]
+    ApiKeyReplaced,
     #[error("no user {0}")]
     UserNotFound(UserId),
     #[error("no such session")]

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod actions;
+mod api_key;
 mod config;
 mod error;
 mod factors;
@@ -20,6 +21,7 @@ mod token;
 use baluarte_db::{Migration, Migrations};
 
 pub use actions::ACTIONS;
+pub use api_key::{ApiKey, CreatedApiKey, NewApiKey};
 use baluarte_kernel::UserId;
 pub use config::{EmailVerification, IdentityConfig, Registration};
 pub use error::IdentityError;
@@ -48,5 +50,6 @@ pub const MIGRATIONS: Migrations = Migrations {
         Migration::common("0005_passkeys", include_str!("../migrations/0005_passkeys.sql")),
         Migration::common("0006_step_up", include_str!("../migrations/0006_step_up.sql")),
         Migration::common("0007_email_changes", include_str!("../migrations/0007_email_changes.sql")),
+        Migration::common("0009_api_keys", include_str!("../migrations/0009_api_keys.sql")),
     ],
 };

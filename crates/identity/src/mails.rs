@@ -4,11 +4,11 @@ pub(crate) mod email_change;
 
 use std::{net::IpAddr, time::Duration};
 
-use baluarte_kernel::{Locale, Period, Secret, Timestamp, UserId};
+use baluarte_kernel::{ApiKeyId, Locale, Period, Secret, Timestamp, UserId};
 use baluarte_notify::{Action, Channel, Letter, Message, NotifyError};
 use baluarte_web::{fill, texts};
 
-use crate::{IdentityError, Role, factors::FactorMails, model::User};
+use crate::{ApiKey, IdentityError, Role, factors::FactorMails, model::User};
 
 texts! {
     /// The words of all mails. `{}` is filled with what the name of the word says.
@@ -50,6 +50,11 @@ texts! {
         // Without letters that would halve the room in a text message (GSM 03.38 has neither ó nor ã).
         sms_code_code_site: "{} is your code for {}. Do not give it to anybody.", "{} es tu clave para {}. No la compartas con nadie.", "{} e a sua chave para {}. Nunca a passe a outra pessoa.";
 
+        api_key_subject_site: "New API key for {}", "Nueva clave de API de {}", "Nova chave de API de {}";
+        api_key_heading: "New API key", "Nueva clave de API", "Nova chave de API";
+        api_key_text_name_site: "An API key with the name “{}” was made for your account at {}. Programs that have it act for you, within these scopes: {}.", "Se creó una clave de API con el nombre «{}» para tu cuenta de {}. Los programas que la tengan actúan por ti, con estos alcances: {}.", "Foi criada uma chave de API com o nome “{}” para a sua conta em {}. Os programas que a tiverem agem por você, com estes escopos: {}.";
+        api_key_not_you: "If this was not you, revoke the key and choose a new password at once.", "Si no fuiste tú, revoca la clave y elige una contraseña nueva de inmediato.", "Se não foi você, revogue a chave e escolha uma nova senha imediatamente.";
+        api_key_action: "Look at your API keys", "Ver tus claves de API", "Ver as suas chaves de API";
         new_place_not_you: "If this was you, there is nothing to do. If not, choose a new password at once.", "Si fuiste tú, no hay nada que hacer. Si no, elige una contraseña nueva de inmediato.", "Se foi você, não há nada a fazer. Se não, escolha uma nova senha imediatamente.";
     }
 }
@@ -148,6 +153,23 @@ impl Mails {
         letter.to(to.email.as_str()).about(to.id)
     }
 
+    pub(crate) fn api_key_created(&self, to: &User, key: &ApiKey, from: Option<IpAddr>, now: Timestamp) -> Message {
+        let words = Words::of(to.locale);
+        let url = format!("{}/auth/account/api-keys", self.public_url);
+        let letter = Letter {
+            subject: fill(words.api_key_subject_site, &[&self.site]),
+            paragraphs: vec![
+                fill(words.api_key_text_name_site, &[&key.name, &self.site, &key.scopes.join(", ")]),
+                place(words.from_where, from, now),
+                words.api_key_not_you.to_owned(),
+            ],
+            action: Some(Action { label: words.api_key_action, url: &url }),
+            notes: Vec::new(),
+            ..self.letter("identity.api_key_created", to.locale, words.api_key_heading, now.plus(NOTICE))
+        };
+        letter.to(to.email.as_str()).about(to.id)
+    }
+
     /// What people know us by.
     pub(crate) fn site(&self) -> &str {
         &self.site
@@ -232,6 +254,17 @@ pub fn samples(public_url: &str, brand: &str, locale: Locale, now: Timestamp) ->
         mails.password_changed(&to, ip, now),
         mails.new_sign_in(&to, ip, now),
     ];
+    let key = ApiKey {
+        id: ApiKeyId::generate(),
+        name: "Nightly export".to_owned(),
+        hint: "blt_4fQz".to_owned(),
+        scopes: vec!["app".to_owned(), "jobs".to_owned()],
+        created_at: now,
+        expires_at: now.plus(NOTICE),
+        last_used_at: None,
+        replaced_by: None,
+    };
+    all.push(mails.api_key_created(&to, &key, ip, now));
     all.extend(FactorMails(&mails).samples(&to, &code, ip, now));
     all.extend(email_change::ChangeMails(&mails).samples(&to, locale, &token, ip, now));
     all.push(mails.sms_code("+351912345678", locale, &code, Period::from_secs(600), now));

@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use baluarte_kernel::{BadId, Principal, SessionId, Timestamp, UserId};
+use baluarte_kernel::{ApiKeyId, BadId, Principal, SessionId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
 /// Whose credentials are void.
@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum Subject {
     Session(SessionId),
     User(UserId),
+    ApiKey(ApiKeyId),
 }
 
 impl Subject {
@@ -25,6 +26,7 @@ impl Subject {
         match self {
             Self::Session(id) => id.as_u128(),
             Self::User(id) => id.as_u128(),
+            Self::ApiKey(id) => id.as_u128(),
         }
     }
 }
@@ -34,6 +36,7 @@ impl fmt::Display for Subject {
         match self {
             Self::Session(id) => id.fmt(f),
             Self::User(id) => id.fmt(f),
+            Self::ApiKey(id) => id.fmt(f),
         }
     }
 }
@@ -41,7 +44,7 @@ impl fmt::Display for Subject {
 impl FromStr for Subject {
     type Err = BadId;
     fn from_str(text: &str) -> Result<Self, BadId> {
-        text.parse().map(Self::Session).or_else(|_| text.parse().map(Self::User))
+        text.parse().map(Self::Session).or_else(|_| text.parse().map(Self::User)).or_else(|_: BadId| text.parse().map(Self::ApiKey))
     }
 }
 
@@ -125,7 +128,9 @@ impl Revoked {
         let void = |key: u128| {
             self.shard(key).read().unwrap_or_else(PoisonError::into_inner).get(&key).is_some_and(|void| who.epoch < void.before)
         };
-        void(who.user_id.as_u128()) || who.session_id.is_some_and(|id| void(id.as_u128()))
+        void(who.user_id.as_u128())
+            || who.session_id.is_some_and(|id| void(id.as_u128()))
+            || who.key_id.is_some_and(|id| void(id.as_u128()))
     }
 
     /// Forgets what no credential can be of any more.
@@ -154,6 +159,7 @@ mod tests {
             name: String::new(),
             role: "user".to_owned(),
             session_id: Some(SessionId::generate()),
+            key_id: None,
             scopes: None,
             credential: CredentialKind::AccessToken,
             issued_at: Timestamp::default(),

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use crate::{Clock, Locale, Principal, Timestamp};
+use crate::{Clock, CredentialKind, Locale, Principal, Timestamp};
 
 /// Whether the client reached us over TLS, as far as trusted proxies tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -68,6 +68,9 @@ pub enum Forbidden {
     RoleNeeded(&'static str),
     #[error("this needs a key with the scope {0}, or the role admin")]
     ScopeNeeded(&'static str),
+    /// An API key where only somebody who has signed in is listened to.
+    #[error("an API key cannot do this: sign in")]
+    KeyRefused,
 }
 
 impl Ctx {
@@ -87,11 +90,30 @@ impl Ctx {
         self.request.as_ref().map(|meta| meta.client_ip)
     }
 
-    /// The signed-in person, or the refusal.
-    pub fn user(&self) -> Result<&Arc<Principal>, Forbidden> {
+    /// Whoever's credential came with the request, signed in or by an API key: who it is, not what it may.
+    pub fn principal(&self) -> Option<&Arc<Principal>> {
         match &self.actor {
-            Actor::User(principal) => Ok(principal),
-            Actor::Anonymous | Actor::Operator | Actor::System => Err(Forbidden::NotSignedIn),
+            Actor::User(principal) => Some(principal),
+            Actor::Anonymous | Actor::Operator | Actor::System => None,
+        }
+    }
+
+    /// The signed-in person, or the refusal. An API key is refused: what takes keys says so, with
+    /// [`user_with`](Self::user_with) or [`require_scope`](Self::require_scope).
+    pub fn user(&self) -> Result<&Arc<Principal>, Forbidden> {
+        match self.principal() {
+            Some(principal) if principal.credential == CredentialKind::ApiKey => Err(Forbidden::KeyRefused),
+            Some(principal) => Ok(principal),
+            None => Err(Forbidden::NotSignedIn),
+        }
+    }
+
+    /// The signed-in person, or whose API key with this scope it is.
+    pub fn user_with(&self, scope: &'static str) -> Result<&Arc<Principal>, Forbidden> {
+        match self.principal() {
+            Some(principal) if principal.has_scope(scope) => Ok(principal),
+            Some(_) => Err(Forbidden::ScopeNeeded(scope)),
+            None => Err(Forbidden::NotSignedIn),
         }
     }
 
@@ -113,6 +135,7 @@ impl Ctx {
     pub fn require_admin(&self) -> Result<(), Forbidden> {
         match &self.actor {
             Actor::Operator | Actor::System => Ok(()),
+            Actor::User(principal) if principal.credential == CredentialKind::ApiKey => Err(Forbidden::KeyRefused),
             Actor::User(principal) if principal.has_role(Principal::ADMIN) => Ok(()),
             Actor::User(_) => Err(Forbidden::RoleNeeded(Principal::ADMIN)),
             Actor::Anonymous => Err(Forbidden::NotSignedIn),
@@ -123,7 +146,7 @@ impl Ctx {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{CredentialKind, UserId};
+    use crate::UserId;
 
     fn caller(role: &str, scopes: Option<&[&str]>) -> Ctx {
         let principal = Principal {
@@ -132,8 +155,9 @@ mod tests {
             name: String::new(),
             role: role.to_owned(),
             session_id: None,
+            key_id: None,
             scopes: scopes.map(|scopes| scopes.iter().map(|scope| (*scope).to_owned()).collect()),
-            credential: CredentialKind::ApiKey,
+            credential: if scopes.is_some() { CredentialKind::ApiKey } else { CredentialKind::AccessToken },
             issued_at: Timestamp::default(),
             proven_at: Timestamp::default(),
             epoch: 0,
@@ -156,5 +180,14 @@ mod tests {
         }
         let nobody = Ctx { actor: Actor::Anonymous, ..Ctx::system(Clock::System) };
         assert_eq!(nobody.require_scope("jobs"), Err(Forbidden::NotSignedIn));
+    }
+
+    #[test]
+    fn a_key_is_refused_wherever_nothing_says_that_keys_are_taken() {
+        let key = caller("admin", Some(&["jobs"]));
+        assert_eq!(key.user().err(), Some(Forbidden::KeyRefused));
+        assert_eq!(key.require_admin(), Err(Forbidden::KeyRefused));
+        assert!(key.user_with("jobs").is_ok());
+        assert_eq!(key.user_with("profile").err(), Some(Forbidden::ScopeNeeded("profile")));
     }
 }

@@ -27,6 +27,13 @@ impl Kind for SessionKind {
 }
 pub type SessionId = Id<SessionKind>;
 
+/// Marks the identifiers of API keys.
+pub enum ApiKeyKind {}
+impl Kind for ApiKeyKind {
+    const PREFIX: &'static str = "key";
+}
+pub type ApiKeyId = Id<ApiKeyKind>;
+
 /// The text is not an identifier of the kind that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a valid {0}_… identifier")]

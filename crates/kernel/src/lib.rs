@@ -8,6 +8,7 @@ mod id;
 mod locale;
 mod page;
 mod ports;
+pub mod scope;
 mod secret;
 mod settings;
 mod work;
@@ -16,7 +17,7 @@ pub use clock::{Clock, Timestamp};
 pub use ctx::{Actor, Ctx, Forbidden, RequestMeta, Scheme};
 pub use event::{Event, EventId, EventKind, Published};
 pub use findings::{Finding, Findings};
-pub use id::{BadId, Id, Kind, SessionId, SessionKind, UserId, UserKind};
+pub use id::{ApiKeyId, ApiKeyKind, BadId, Id, Kind, SessionId, SessionKind, UserId, UserKind};
 pub use locale::Locale;
 pub use page::{BadCursor, Cursor, Page, PageQuery};
 pub use ports::{

@@ -2,7 +2,7 @@
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use crate::{Rate, SessionId, Timestamp, UserId};
+use crate::{ApiKeyId, Rate, SessionId, Timestamp, UserId, scope};
 
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -14,8 +14,10 @@ pub struct Principal {
     pub name: String,
     /// `user`, `admin`, or one that the operator made up for the routes' `access = "role:NAME"`.
     pub role: String,
-    /// The signed-in device; API keys (which have none) come later.
+    /// The signed-in device; an API key has none.
     pub session_id: Option<SessionId>,
+    /// The API key; a signed-in device has none.
+    pub key_id: Option<ApiKeyId>,
     /// What an API key may do; `None`: everything its owner may, as after signing in.
     pub scopes: Option<Vec<String>>,
     pub credential: CredentialKind,
@@ -39,6 +41,11 @@ impl Principal {
 
     pub fn has_scope(&self, scope: &str) -> bool {
         self.scopes.as_ref().is_none_or(|scopes| scopes.iter().any(|held| held == scope))
+    }
+
+    /// Whether it acts as its owner wherever somebody signed in may: a key has to be made for that.
+    pub fn opens_app(&self) -> bool {
+        self.has_scope(scope::APP)
     }
 }
 

@@ -53,6 +53,7 @@ pub(crate) struct Product {
     pub(crate) registry: Registry,
     pub(crate) components: Vec<Component>,
     pub(crate) gateway: Gateway,
+    pub(crate) identity: Identity,
     /// What the gateway records for the audit log.
     pub(crate) calls: Calls,
     pub(crate) authenticator: Arc<dyn Authenticator>,
@@ -73,6 +74,7 @@ pub(crate) async fn build(kit: &Kit, config: &Config) -> anyhow::Result<Product>
         Arc::clone(&entitlements),
     );
     let gateway = Gateway::new(&config.gateway, parts).context("gateway")?;
+    identity.set_route_scopes(config.gateway.scopes());
     let [http_jobs, webhooks] = outgoing::components(kit, config)?;
     // It knows no components, being below them.
     let jobs = kit.audit.periodic().into_iter().fold(Registry::default(), Registry::periodic);
@@ -83,7 +85,7 @@ pub(crate) async fn build(kit: &Kit, config: &Config) -> anyhow::Result<Product>
     // Last, because the operator's view of the queue is about everybody's jobs.
     let operator = Operator::new(kit.jobs.clone(), kit.audit.clone(), registry.clone());
     components.push(Component { api: operator.routes(), ..Component::named("jobs") });
-    Ok(Product { registry, components, gateway, calls, authenticator, entitlements })
+    Ok(Product { registry, components, gateway, identity, calls, authenticator, entitlements })
 }
 
 /// Notify lies beneath the floor of components.

@@ -12,9 +12,9 @@ use axum::{
 };
 use baluarte_backplane::{Quota, Status, Want};
 use baluarte_component::Kit;
-use baluarte_kernel::{Ctx, Forbidden, Locale, Principal, Timestamp};
+use baluarte_kernel::{Ctx, Locale, Timestamp};
 use baluarte_notify::{Channel, Message, Waiting};
-use baluarte_web::{Json, Problem, SignedIn};
+use baluarte_web::{Json, Keyed, Problem};
 use http::{StatusCode, header};
 use serde::Serialize;
 use tokio::sync::Mutex;
@@ -27,7 +27,7 @@ const KEPT: Duration = Duration::from_secs(300);
 const MAILS: u32 = 24;
 const DAY: Duration = Duration::from_secs(86_400);
 /// What an API key needs that may ask.
-const SCOPE: &str = "monitor";
+const SCOPE: &str = baluarte_kernel::scope::MONITOR;
 
 #[derive(Clone)]
 pub(crate) struct Deep(Arc<Inner>);
@@ -82,11 +82,8 @@ pub(crate) fn routes(kit: &Kit, operator_email: &str) -> OpenApiRouter {
 /// `notify.operator_email` is set, really sends a mail there. An answer is kept for five minutes.
 #[utoipa::path(get, path = "/health/deep", tag = "server", security(("bearer" = []), ("session" = [])),
     responses((status = 200, body = DeepHealth), (status = 503, body = DeepHealth, description = "The database does not answer"), Problem))]
-async fn deep_health(State(deep): State<Deep>, SignedIn(ctx, principal): SignedIn) -> Result<Response, Problem> {
-    let monitors = principal.scopes.as_ref().is_some_and(|scopes| scopes.iter().any(|scope| scope == SCOPE));
-    if !monitors && !principal.has_role(Principal::ADMIN) {
-        return Err(Problem::forbidden(&Forbidden::RoleNeeded(Principal::ADMIN)));
-    }
+async fn deep_health(State(deep): State<Deep>, Keyed(ctx): Keyed) -> Result<Response, Problem> {
+    ctx.require_scope(SCOPE).map_err(|denied| Problem::forbidden(&denied))?;
     let health = deep.look(&ctx).await;
     let code = if health.status == "unhealthy" { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     Ok((code, [(header::CACHE_CONTROL, "no-store")], Json(health)).into_response())

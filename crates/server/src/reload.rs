@@ -36,6 +36,7 @@ pub(crate) fn reload(inputs: &Inputs, started: &Loaded, current: &Arc<Loaded>, r
         tracing::error!(target: "server", error = %err, "the new routes are refused; the running ones stay");
         return Arc::clone(current);
     }
+    running.identity.set_route_scopes(loaded.config.gateway.scopes());
     if let Err(err) = telemetry.set_level(&loaded.config.telemetry.log_level) {
         tracing::error!(target: "server", error = %err, "the log level stays as it was");
     }

@@ -12,6 +12,7 @@ use baluarte_component::{Kit, Tasks};
 use baluarte_db::DbError;
 use baluarte_edge::{Edge, Options};
 use baluarte_gateway::Gateway;
+use baluarte_identity::Identity;
 use baluarte_jobs::Shift;
 use baluarte_kernel::{Clock, Ctx};
 use baluarte_telemetry::{Metrics, Telemetry, serve_metrics};
@@ -148,6 +149,7 @@ async fn serve(
 pub(crate) struct Running {
     edge: Option<Edge>,
     pub(crate) gateway: Gateway,
+    pub(crate) identity: Identity,
     pub(crate) kit: Kit,
     pub(crate) life: Life,
 }
@@ -181,7 +183,7 @@ async fn start_up(
     tasks.spawn(kit.jobs.clone().watch(product.registry.clone(), telemetry.metrics.clone(), tasks.stopping()));
     tasks.spawn(kit.notify.clone().watch(tasks.stopping()));
     let registry = product.registry.clone();
-    let gateway = product.gateway.clone();
+    let (gateway, identity) = (product.gateway.clone(), product.identity.clone());
     // Before anybody can be answered: what answers is in the log.
     let life = Life::begin(&kit, mode).await.context("audit")?;
     let life = begun.get_or_init(|| life).clone();
@@ -206,7 +208,7 @@ async fn start_up(
         let shift = shift(draining.clone(), config.server.shutdown_grace.get(), telemetry.metrics.clone());
         tasks.spawn(kit.jobs.clone().work(registry, shift));
     }
-    Ok(Running { edge, gateway, kit, life })
+    Ok(Running { edge, gateway, identity, kit, life })
 }
 
 /// How this process works. It gives back what it cannot finish a little before its own time is over.

@@ -42,6 +42,15 @@
     button.hidden = false;
     button.addEventListener("click", () => print());
   }
+  for (const button of document.querySelectorAll("[data-copy]")) {
+    const from = document.getElementById(button.dataset.copy);
+    if (!from || !navigator.clipboard) continue;
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(from.textContent);
+      button.textContent = button.dataset.done;
+    });
+  }
   for (const note of document.querySelectorAll("[data-countdown]")) {
     let left = Number(note.dataset.countdown);
     const words = note.textContent.split(String(left));

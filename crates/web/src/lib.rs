@@ -20,7 +20,7 @@ pub use http::StatusCode;
 
 pub use cross_origin::{SameOrigin, cross_origin};
 pub use docs::docs_routes;
-pub use extract::{Admin, BodyTrouble, Caller, Form, Json, Path, Query, SignedIn};
+pub use extract::{Admin, BodyTrouble, Caller, Form, Json, Keyed, Path, Query, SignedIn};
 pub use fallback::{method_not_allowed, not_found};
 pub use invalid::Invalid;
 pub use negotiate::{LANGUAGE_COOKIE, cookie, locale_of, prefers_html};

@@ -19,6 +19,7 @@ pub(crate) fn somebody(clock: &Clock) -> Ctx {
         name: "Zoë".into(),
         role: "user".into(),
         session_id: Some(SessionId::generate()),
+        key_id: None,
         scopes: None,
         credential: CredentialKind::SessionCookie,
         issued_at: clock.now(),

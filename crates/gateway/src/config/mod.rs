@@ -135,6 +135,17 @@ pub struct RouteConfig {
     pub audit: Audited,
 }
 
+impl GatewayConfig {
+    /// The scopes that routes ask of API keys.
+    pub fn scopes(&self) -> Vec<String> {
+        let asked = self.routes.iter().filter_map(|route| route.access.parse::<crate::access::Access>().ok());
+        let mut scopes: Vec<String> = asked.filter_map(|access| access.scope().map(str::to_owned)).collect();
+        scopes.sort_unstable();
+        scopes.dedup();
+        scopes
+    }
+}
+
 impl Default for RouteConfig {
     fn default() -> Self {
         Self {

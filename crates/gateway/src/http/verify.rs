@@ -74,6 +74,9 @@ async fn decide(gateway: &Gateway, request: &Head) -> Result<Response, Problem> 
         Some(principal) => {
             let plan = parts.entitlements.plan_of(principal.user_id);
             access.allows(Some((&principal, &plan)), &*parts.entitlements).map_err(sign_in::refusal)?;
+            if !access.names(&principal) {
+                return Ok(StatusCode::OK.into_response());
+            }
             if let Err(stale) = is_fresh(&principal, max_age, parts.clock.now()) {
                 return elsewhere(sign_in::CONFIRM, stale, gateway, headers, &original);
             }

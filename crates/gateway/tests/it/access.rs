@@ -52,7 +52,18 @@ limits = ["mine"]
 
 const ANA: &str = "authorization: Bearer ana";
 const ROOT: &str = "authorization: Bearer root";
+const KEY: &str = "authorization: Bearer key";
 const COOKIE: &str = "cookie: theme=dark; baluarte=ana; lang=es";
+
+#[test]
+fn a_key_speaks_for_its_owner_only_where_it_was_made_to() {
+    run(|control| async move {
+        let world = world(control, CONFIG).await;
+        assert!(world.get("/write", &[KEY]).await.text().contains("remote-email: key@example.com"));
+        let public = world.get("/", &[KEY]).await.text().to_lowercase();
+        assert!(!public.contains("remote-") && !public.contains("baluarte") && !public.contains("authorization"), "{public}");
+    });
+}
 
 #[test]
 fn programs_are_told_what_is_missing() {
@@ -65,14 +76,16 @@ fn programs_are_told_what_is_missing() {
             ("/admin", ANA, 403, "gateway.role_required"),
             ("/pro", ANA, 403, "gateway.plan_required"),
             ("/write", ANA, 403, "gateway.scope_required"),
+            ("/members", KEY, 403, "gateway.scope_required"),
+            ("/admin", KEY, 403, "gateway.scope_required"),
             ("/elsewhere/../admin", ROOT, 400, "gateway.ambiguous_path"),
             ("//admin", ROOT, 400, "gateway.ambiguous_path"),
         ] {
             let seen = world.get(path, &[who]).await;
             assert_eq!((seen.status, seen.text().as_str()), (status, code), "{path} {who}");
-            assert_eq!(seen.header("www-authenticate").is_some(), status == 401 || path == "/write", "{path} {who}");
+            assert_eq!(seen.header("www-authenticate").is_some(), status == 401 || code == "gateway.scope_required", "{path} {who}");
         }
-        for (path, who) in [("/members", ANA), ("/members", COOKIE), ("/admin", ROOT), ("/write", ROOT), ("/", "x: y")] {
+        for (path, who) in [("/members", ANA), ("/members", COOKIE), ("/admin", ROOT), ("/write", ROOT), ("/write", KEY), ("/", "x: y")] {
             assert_eq!(world.get(path, &[who]).await.status, 200, "{path} {who}");
         }
     });

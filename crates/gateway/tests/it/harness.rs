@@ -54,6 +54,7 @@ impl FakeIdentity {
             name: name.to_owned(),
             role: role.to_owned(),
             session_id: None,
+            key_id: None,
             scopes: scopes.map(|scopes| scopes.iter().map(|scope| (*scope).to_owned()).collect()),
             credential: CredentialKind::AccessToken,
             issued_at: Timestamp::default(),
@@ -151,8 +152,10 @@ pub(crate) async fn world_with(control: tokio::runtime::Handle, config: &str, ow
     let identity = Arc::new(FakeIdentity::default());
     let clock = Clock::System;
     let forever = clock.now().plus(Duration::from_secs(3_600));
-    identity.add("ana", "user", Some(&["read"]), forever);
+    identity.add("ana", "user", Some(&["read", "app"]), forever);
     identity.add("root", "admin", None, forever);
+    // A program whose key was made for one scope.
+    identity.add("key", "admin", Some(&["write"]), forever);
     let limits: LimitsConfig = toml::from_str("[tight]\nrate = \"2/h\"\n[mine]\nkey = \"user\"\nrate = \"3/h\"").unwrap();
     let parts = Parts {
         limits: Limits::new(&limits, Backplane::local(clock.clone()), &[7; 32]),

@@ -1,6 +1,7 @@
 //! The HTTP API of identity.
 
 mod admin;
+mod api_keys;
 mod auth;
 mod email_change;
 mod keys;
@@ -62,6 +63,10 @@ pub(crate) fn routes(identity: Identity) -> OpenApiRouter {
         .routes(counted(NamedLimit::Account, routes!(mfa::recovery::replace_recovery_codes)))
         .routes(routes!(mfa::trusted::list_trusted_devices))
         .routes(routes!(mfa::trusted::forget_trusted_device))
+        .routes(routes!(api_keys::list_api_keys))
+        .routes(counted(NamedLimit::Account, routes!(api_keys::create_api_key)))
+        .routes(counted(NamedLimit::Account, routes!(api_keys::rotate_api_key)))
+        .routes(routes!(api_keys::revoke_api_key))
         .routes(routes!(admin::list_users, admin::create_user))
         .routes(routes!(admin::find_user, admin::update_user))
         .routes(routes!(admin::end_sessions))

@@ -173,6 +173,21 @@ baluarte_web::problems! {
         explanation: "It is removed already, or was never yours.", "Ya se quitó o nunca fue tuya.", "Já foi removida ou nunca foi sua.";
         remedy: "Look at the list of passkeys again.", "Mira de nuevo la lista de llaves de acceso.", "Veja de novo a lista de chaves de acesso.";
     }
+    TOO_MANY_API_KEYS = CONFLICT "identity.too_many_api_keys" {
+        title: "Too many API keys", "Demasiadas claves de API", "Chaves de API demais";
+        explanation: "An account has at most twenty-five, and as many again that were replaced and still work.", "Una cuenta tiene como máximo veinticinco, y otras tantas reemplazadas que aún funcionan.", "Uma conta tem no máximo vinte e cinco, e outras tantas substituídas que ainda funcionam.";
+        remedy: "Revoke one that is not used any more.", "Revoca una que ya no se use.", "Revogue uma que não é mais usada.";
+    }
+    API_KEY_NOT_FOUND = NOT_FOUND "identity.api_key_not_found" {
+        title: "No such API key", "No existe esa clave de API", "Essa chave de API não existe";
+        explanation: "It is revoked or over, or was never yours.", "Se revocó, terminó o nunca fue tuya.", "Foi revogada, terminou ou nunca foi sua.";
+        remedy: "Look at the list of keys again.", "Mira de nuevo la lista de claves.", "Veja de novo a lista de chaves.";
+    }
+    API_KEY_REPLACED = CONFLICT "identity.api_key_replaced" {
+        title: "That key has been replaced", "Esa clave ya se reemplazó", "Essa chave já foi substituída";
+        explanation: "Another key was made in its place.", "Se creó otra clave en su lugar.", "Outra chave foi criada no lugar dela.";
+        remedy: "Use its successor, or rotate that one.", "Usa la nueva o renueva esa.", "Use a nova ou renove essa.";
+    }
     TRUSTED_DEVICE_NOT_FOUND = NOT_FOUND "identity.trusted_device_not_found" {
         title: "No such trusted device", "No existe ese dispositivo de confianza", "Esse dispositivo confiável não existe";
         explanation: "It is forgotten already, or was never yours.", "Ya se olvidó o nunca fue tuyo.", "Já foi esquecido ou nunca foi seu.";
@@ -232,6 +247,10 @@ impl From<IdentityError> for Problem {
             IdentityError::TooManyPasskeys => Self::of(&TOO_MANY_PASSKEYS),
             IdentityError::PasskeyNotFound => Self::of(&PASSKEY_NOT_FOUND),
             IdentityError::TrustedDeviceNotFound => Self::of(&TRUSTED_DEVICE_NOT_FOUND),
+            IdentityError::BadApiKey(field, detail) => Self::of(&INVALID_FIELDS).field(format!("/{field}"), detail),
+            IdentityError::TooManyApiKeys => Self::of(&TOO_MANY_API_KEYS),
+            IdentityError::ApiKeyNotFound => Self::of(&API_KEY_NOT_FOUND),
+            IdentityError::ApiKeyReplaced => Self::of(&API_KEY_REPLACED),
             IdentityError::UserNotFound(_) => Self::of(&USER_NOT_FOUND),
             IdentityError::SessionNotFound => Self::of(&SESSION_NOT_FOUND),
             IdentityError::LastAdmin => Self::of(&LAST_ADMIN),

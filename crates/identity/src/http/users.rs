@@ -5,7 +5,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use baluarte_kernel::{CredentialKind, Cursor, Locale, Secret, UserId};
-use baluarte_web::{Invalid, Json, Problem, Query, SignedIn};
+use baluarte_web::{Invalid, Json, Keyed, Problem, Query, SignedIn};
 use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -16,7 +16,7 @@ use crate::{Identity, Name, ProfileChange};
 /// Read one's own account
 #[utoipa::path(get, path = "/api/v1/users/me", tag = "identity", security(("bearer" = []), ("session" = [])),
     responses((status = 200, body = UserView), Problem))]
-pub(super) async fn find_me(State(identity): State<Identity>, SignedIn(ctx, _): SignedIn) -> Answer<Response> {
+pub(super) async fn find_me(State(identity): State<Identity>, Keyed(ctx): Keyed) -> Answer<Response> {
     let user = identity.find_me(&ctx).await?;
     Ok((NO_STORE, Json(UserView::of(&user, &identity))).into_response())
 }

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::{
     ACCOUNT, Words, alert,
+    api_keys::KeyWords,
     device::{Device, readable},
     error_title,
     factors::{FactorWords, confirm::confirm_first},
@@ -22,6 +23,7 @@ use crate::{Identity, IdentityError, Name, ProfileChange, Session, User};
 struct AccountPage<'a> {
     t: &'static Words,
     f: &'static FactorWords,
+    k: &'static KeyWords,
     /// A second factor is in force.
     protected: bool,
     user: &'a User,
@@ -256,6 +258,7 @@ pub(super) fn account_page(
     let mut content = AccountPage {
         t,
         f: FactorWords::of(visit.locale),
+        k: KeyWords::of(visit.locale),
         protected: look.protected,
         // Others have the names that the operator gave them.
         plan: if plan == FreeForAll::PLAN { t.plan_free } else { plan },

@@ -2,6 +2,7 @@
 //! itself and what is wrong.
 
 mod account;
+mod api_keys;
 mod device;
 mod email_change;
 mod factors;
@@ -46,6 +47,7 @@ pub(crate) fn routes(identity: Identity) -> Router {
         .route("/auth/login/passkey", counted(NamedLimit::Login, post(factors::passkeys::submit_sign_in)))
         .merge(factors::routes(&identity))
         .merge(email_change::routes(&identity))
+        .merge(api_keys::routes(&identity))
         .merge(uncounted(identity.clone()))
 }
 
@@ -167,6 +169,10 @@ fn alert(t: &'static Words, err: &IdentityError) -> Option<(StatusCode, String)>
         | IdentityError::TooManyPasskeys
         | IdentityError::PasskeyNotFound
         | IdentityError::TrustedDeviceNotFound
+        | IdentityError::BadApiKey(..)
+        | IdentityError::TooManyApiKeys
+        | IdentityError::ApiKeyNotFound
+        | IdentityError::ApiKeyReplaced
         | IdentityError::UserNotFound(_)
         | IdentityError::SessionNotFound
         | IdentityError::BadCursor(_)

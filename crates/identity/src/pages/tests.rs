@@ -7,7 +7,7 @@ use baluarte_kernel::{Actor, Clock, CredentialKind, Ctx, Locale, Page, Principal
 use baluarte_web::{Problem, RenderContext, Site, Visit, WebConfig, problem};
 use http::{StatusCode, header};
 
-use super::{account, email_change, factors, passwords, register, sign_in, verify, words::Words};
+use super::{account, api_keys, email_change, factors, passwords, register, sign_in, verify, words::Words};
 use crate::{BadPassword, Session, SessionKind, User};
 
 pub(super) const NOW: Timestamp = Timestamp::from_micros(1_795_305_600_000_000);
@@ -56,6 +56,7 @@ pub(super) fn signed_in() -> Ctx {
         name: "Zoë".to_owned(),
         role: "user".to_owned(),
         session_id: None,
+        key_id: None,
         epoch: 0,
         scopes: None,
         credential: CredentialKind::SessionCookie,
@@ -150,6 +151,12 @@ async fn pages(locale: Locale) -> Vec<(&'static str, Response)> {
         ("email-change-wrong", email_change::change_page(&at("/auth/account/email"), wrong, None, "zoe", "", t.bad_email)),
         ("email-confirm-old", email_change::confirm_page(&at("/auth/account/email/confirm"), &waiting, crate::Mailbox::Old, &token)),
         ("email-confirm-new", email_change::confirm_page(&at("/auth/account/email/confirm"), &waiting, crate::Mailbox::New, &token)),
+        ("keys", api_keys::samples::overview(locale, "Nightly export")),
+        ("keys-none", api_keys::samples::nothing_yet(locale)),
+        ("key-new", api_keys::samples::new(locale, "", false)),
+        ("key-new-wrong", api_keys::samples::new(locale, "", true)),
+        ("key-rotate", api_keys::samples::rotate(locale)),
+        ("key-shown", api_keys::samples::made(locale)),
         ("delete", account::ask_before_deleting(&signed_in(), &at("/auth/account/delete"), ok, "", "")),
         ("signed-out", sign_in::signed_out(at("/auth/signed-out")).await),
     ]
@@ -226,6 +233,8 @@ async fn what_people_typed_is_text_and_never_markup() {
     };
     for response in [
         account::account_page(&here, &user(evil), evil, &sessions, StatusCode::OK, &account::Look::default()),
+        api_keys::samples::overview(Locale::En, evil),
+        api_keys::samples::new(Locale::En, evil, false),
         register::render(&here, StatusCode::OK, &form, &register::Wrong::default()),
         sign_in::render(true, None, &here, StatusCode::OK, sign_in::Look { email: evil, return_to: evil, ..sign_in::Look::default() }),
         passwords::ask_password(&here, StatusCode::OK, &Secret::new(evil), "", t.password_long),

@@ -1,6 +1,6 @@
 //! What people do with their own account, and whom they can reach.
 
-use baluarte_kernel::{Ctx, Event, Page, PageQuery, Secret};
+use baluarte_kernel::{Ctx, Event, Page, PageQuery, Secret, scope};
 
 use super::Identity;
 use crate::{
@@ -11,7 +11,9 @@ use crate::{
 
 impl Identity {
     pub async fn find_me(&self, ctx: &Ctx) -> Result<User, IdentityError> {
-        Ok(self.my_account(ctx).await?.user)
+        let id = ctx.user_with(scope::PROFILE)?.user_id;
+        let found = store::users::find_user(self.inner.kit.db.read(), id).await?;
+        Ok(found.ok_or(IdentityError::UserNotFound(id))?.user)
     }
 
     pub async fn update_profile(&self, ctx: &Ctx, change: ProfileChange) -> Result<User, IdentityError> {

@@ -9,7 +9,7 @@ use super::{
     sessions::valid,
 };
 use crate::{
-    CreatedAccount, Email, IdentityError, NewAccount, Role, User, UserFilter, UserId, actions, password,
+    CreatedAccount, Email, IdentityError, NewAccount, Role, User, UserFilter, UserId, actions,
     revocations::Subject,
     store::{
         self,
@@ -41,7 +41,7 @@ impl Identity {
         ctx.require_admin()?;
         let password_hash = match &new.password {
             Some(password) => {
-                password::check(password, &new.email, &new.name)?;
+                self.inner.context.check(password, &new.email, &new.name)?;
                 Some(self.inner.passwords.hash(password).await?)
             }
             None => None,
@@ -107,7 +107,8 @@ impl Identity {
             Change::Disable => {
                 let ended = store::sessions::delete_sessions(&tx, id, None).await?;
                 store::factors::trusted::forget_trusted(&tx, id).await?;
-                Entry::new(&actions::USER_DISABLED, "user").detail("sessions", ended.len())
+                let keys = store::api_keys::delete_all(&tx, id).await?;
+                Entry::new(&actions::USER_DISABLED, "user").detail("sessions", ended.len()).detail("api_keys", keys)
             }
             Change::Enable => Entry::new(&actions::USER_ENABLED, "user"),
             Change::Role(role) => Entry::new(&actions::ROLE_CHANGED, "user")

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    hash::Hash,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicI64, Ordering},
@@ -9,23 +10,25 @@ use std::{
     time::Duration,
 };
 
-use baluarte_kernel::{AuthError, Authenticator, BoxFuture, Credential, Principal, SessionId, Timestamp, UpstreamIdentity};
+use baluarte_db::DbError;
+use baluarte_kernel::{AuthError, Authenticator, BoxFuture, Credential, Principal, Timestamp, UpstreamIdentity};
 
 use super::Identity;
 use crate::{
+    api_key,
     store::{self, sessions::Live},
     token::Issuer,
 };
 
-/// A cookie that was looked up is believed for so long before it is looked up again.
-const FRESH: Duration = Duration::from_secs(60);
+/// A cookie or a key that was looked up is believed for so long before it is looked up again.
+pub(super) const FRESH: Duration = Duration::from_secs(60);
 /// After the database was found away, nobody waits for it again until then.
 const PAUSE: Duration = Duration::from_secs(2);
 /// The longest that a request waits to learn whether its cookie is good.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Cookies in memory at most, and access tokens.
+/// Cookies in memory at most, and access tokens, and keys.
 const CACHED: usize = 50_000;
-/// Sessions whose last use is waiting to be written, at most.
+/// Sessions whose last use is waiting to be written, at most, and keys.
 const TOUCHED: usize = 50_000;
 /// No cookie of ours is longer.
 const MAX_COOKIE_BYTES: usize = 128;
@@ -36,6 +39,7 @@ impl Authenticator for Port {
     fn authenticate(&self, credential: Credential) -> BoxFuture<'_, Result<Arc<Principal>, AuthError>> {
         Box::pin(async move {
             match credential {
+                Credential::Bearer(token) if token.starts_with(api_key::PREFIX) => self.0.api_key(&token).await,
                 Credential::Bearer(token) => self.0.bearer(&token).await,
                 Credential::SessionCookie(value) => self.0.cookie(&value).await,
             }
@@ -92,7 +96,28 @@ impl Identity {
         }
         let now = self.inner.kit.clock.now();
         let hash = self.cookie_hash(value);
-        let known = self.inner.cookies.find(&hash).filter(|known| !self.inner.revoked.is_revoked(&known.principal));
+        let look = async {
+            let found = store::sessions::find_by_cookie(self.inner.kit.db.read(), &hash).await?;
+            Ok(found.filter(|live| self.is_in_use(live, now)).map(|live| {
+                if now.since(live.session.last_seen_at) >= FRESH {
+                    self.inner.touched.note(live.session.id, now);
+                }
+                let ends_at = live.session.expires_at;
+                (live.principal(now.plus(FRESH).min(ends_at)), ends_at)
+            }))
+        };
+        self.believed(&self.inner.cookies, &hash, now, look).await
+    }
+
+    /// What was looked up lately is believed; `look` finds whose it is and when it ends, however busy.
+    pub(super) async fn believed(
+        &self,
+        cache: &Cache<Known>,
+        hash: &str,
+        now: Timestamp,
+        look: impl Future<Output = Result<Option<(Principal, Timestamp)>, DbError>>,
+    ) -> Result<Arc<Principal>, AuthError> {
+        let known = cache.find(hash).filter(|known| !self.inner.revoked.is_revoked(&known.principal));
         if let Some(known) = &known
             && now < known.checked_at.plus(FRESH)
             && now < known.principal.expires_at
@@ -102,28 +127,24 @@ impl Identity {
         if self.inner.database.is_away(now) {
             return self.remembered(known, now);
         }
-        match tokio::time::timeout(PATIENCE, store::sessions::find_by_cookie(self.inner.kit.db.read(), &hash)).await {
-            Ok(Ok(Some(live))) if self.is_in_use(&live, now) => {
-                let principal = Arc::new(live.principal(now.plus(FRESH).min(live.session.expires_at)));
+        match tokio::time::timeout(PATIENCE, look).await {
+            Ok(Ok(Some((principal, ends_at)))) => {
+                let principal = Arc::new(principal);
                 // Ended between the read and here.
                 if self.inner.revoked.is_revoked(&principal) {
                     return Err(AuthError::Revoked);
                 }
-                if now.since(live.session.last_seen_at) >= FRESH {
-                    self.inner.touched.note(live.session.id, now);
-                }
-                let ends_at = live.session.expires_at;
-                self.inner.cookies.keep(hash, Known { principal: principal.clone(), checked_at: now, ends_at });
+                cache.keep(hash.to_owned(), Known { principal: principal.clone(), checked_at: now, ends_at });
                 Ok(principal)
             }
-            Ok(Ok(_)) => {
-                self.inner.cookies.forget(&hash);
+            Ok(Ok(None)) => {
+                cache.forget(hash);
                 Err(AuthError::Invalid)
             }
             Ok(Err(err)) => {
                 // That the database is away it says itself, once.
                 if !self.inner.kit.db.is_away() {
-                    tracing::warn!(target: "identity", error = %err, "a session could not be looked up");
+                    tracing::warn!(target: "identity", error = %err, "a credential could not be looked up");
                 }
                 self.inner.database.gone(now);
                 self.remembered(known, now)
@@ -140,7 +161,7 @@ impl Identity {
         live.is_alive(self.inner.config.session_idle.get(), seen, now) && self.is_proven_enough(live)
     }
 
-    /// While the database is away, a session seen lately goes on for at most an access token's life.
+    /// While the database is away, a session or a key seen lately goes on for at most an access token's life.
     fn remembered(&self, known: Option<Known>, now: Timestamp) -> Result<Arc<Principal>, AuthError> {
         let known = known.ok_or(AuthError::Unavailable)?;
         let limit = known.checked_at.plus(self.inner.issuer.lifetime()).min(known.ends_at);
@@ -151,12 +172,12 @@ impl Identity {
     }
 }
 
-/// A cookie that was good when it was last looked up.
+/// A cookie or a key that was good when it was last looked up.
 #[derive(Debug, Clone)]
 pub(super) struct Known {
     principal: Arc<Principal>,
     checked_at: Timestamp,
-    /// When its session ends, however busy.
+    /// When it ends, however busy.
     ends_at: Timestamp,
 }
 
@@ -209,13 +230,19 @@ impl<V> Generations<V> {
     }
 }
 
-/// When sessions were last used, until it is written down.
-#[derive(Debug, Default)]
-pub(super) struct Touched(Mutex<HashMap<SessionId, Timestamp, ahash::RandomState>>);
+/// When sessions or keys were last used, until it is written down.
+#[derive(Debug)]
+pub(super) struct Touched<K>(Mutex<HashMap<K, Timestamp, ahash::RandomState>>);
 
-impl Touched {
+impl<K> Default for Touched<K> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Copy + Eq + Hash> Touched<K> {
     /// Beyond the bound it is forgotten: the time of last use is coarse anyway.
-    fn note(&self, id: SessionId, at: Timestamp) {
+    pub(super) fn note(&self, id: K, at: Timestamp) {
         let mut touched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if touched.len() < TOUCHED {
             touched.insert(id, at);
@@ -223,11 +250,11 @@ impl Touched {
     }
 
     /// What is not written down yet.
-    fn last(&self, id: SessionId) -> Option<Timestamp> {
+    fn last(&self, id: K) -> Option<Timestamp> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&id).copied()
     }
 
-    pub(super) fn take(&self) -> Vec<(SessionId, Timestamp)> {
+    pub(super) fn take(&self) -> Vec<(K, Timestamp)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).drain().collect()
     }
 }
@@ -271,6 +298,7 @@ mod tests {
             name: String::new(),
             role: "user".to_owned(),
             session_id: None,
+            key_id: None,
             scopes: None,
             credential: CredentialKind::SessionCookie,
             issued_at: Timestamp::default(),

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod admin;
+mod api_keys;
 mod authenticator;
 mod cookies;
 mod email_change;
@@ -19,7 +20,7 @@ use arc_swap::ArcSwap;
 use baluarte_audit::{Action, Entry};
 use baluarte_component::{Component, Kit};
 use baluarte_db::{Batch, DbError, Tx};
-use baluarte_kernel::{Authenticator, Ctx, Entitlements, Event, Principal, Secret, SessionId, Timestamp, UserId};
+use baluarte_kernel::{ApiKeyId, Authenticator, Ctx, Entitlements, Event, Principal, Secret, SessionId, Timestamp, UserId};
 use tokio::sync::Semaphore;
 
 use self::{
@@ -29,7 +30,7 @@ use self::{
 use crate::{
     IdentityConfig, IdentityError,
     mails::Mails,
-    password::PasswordPool,
+    password::{self, PasswordPool},
     revocations::{self, Revocation, Revoked, Subject},
     store::{self, users::Account},
     token::{Issuer, Keyring},
@@ -57,11 +58,17 @@ struct Inner {
     afterwards: Arc<Semaphore>,
     rotations: Batch<Rotation, bool>,
     cookies: Cache<Known>,
+    api_keys: Cache<Known>,
     tokens: Cache<Arc<Principal>>,
-    touched: Touched,
+    touched: Touched<SessionId>,
+    touched_keys: Touched<ApiKeyId>,
+    /// What the gateway's routes ask of API keys.
+    route_scopes: ArcSwap<Vec<String>>,
     database: DatabaseHealth,
     key_looks: OncePerSecond,
     mails: Mails,
+    /// What passwords must not consist of.
+    context: password::Context,
 }
 
 /// Answers whose work is still going on.
@@ -88,11 +95,15 @@ impl Identity {
             afterwards: Arc::new(Semaphore::new(AFTERWARDS)),
             rotations: refresh::rotations(kit.db.clone(), ROTATIONS),
             cookies: Cache::default(),
+            api_keys: Cache::default(),
             tokens: Cache::default(),
             touched: Touched::default(),
+            touched_keys: Touched::default(),
+            route_scopes: ArcSwap::default(),
             database: DatabaseHealth::default(),
             key_looks: OncePerSecond::default(),
             mails: Mails::new(&kit.public_url, &kit.brand),
+            context: password::Context::new(&kit.public_url, &kit.brand, &config.password_words),
             kit: kit.clone(),
             config: config.clone(),
             entitlements,

@@ -6,7 +6,7 @@ use baluarte_kernel::{Ctx, Event, Secret, Timestamp};
 
 use super::Identity;
 use crate::{
-    Email, IdentityError, actions, password,
+    Email, IdentityError, actions,
     store::{
         self,
         links::{NewLink, Purpose},
@@ -79,7 +79,7 @@ impl Identity {
         let link =
             store::links::find_link(read, &token_hash, Purpose::ChoosePassword, ctx.now()).await?.ok_or(IdentityError::LinkInvalid)?;
         let account = store::users::find_user(read, link.user_id).await?.ok_or(IdentityError::LinkInvalid)?;
-        password::check(&password, &account.user.email, &account.user.name)?;
+        self.inner.context.check(&password, &account.user.email, &account.user.name)?;
         let hash = self.inner.passwords.hash(&password).await?;
 
         let now = ctx.now();
@@ -123,7 +123,7 @@ impl Identity {
     pub async fn change_password(&self, ctx: &Ctx, current: &Secret, new: Secret) -> Result<(), IdentityError> {
         let principal = ctx.user()?;
         let account = self.my_account(ctx).await?;
-        password::check(&new, &account.user.email, &account.user.name)?;
+        self.inner.context.check(&new, &account.user.email, &account.user.name)?;
         self.require_fresh_factor(ctx, account.user.id).await?;
         let account = self.confirm_password(ctx, &account.user.email, current).await?;
         let hash = self.inner.passwords.hash(&new).await?;

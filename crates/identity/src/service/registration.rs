@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Identity;
 use crate::{
-    Email, EmailVerification, IdentityError, NewUser, Registered, Registration, Role, User, UserId, actions, password,
+    Email, EmailVerification, IdentityError, NewUser, Registered, Registration, Role, User, UserId, actions,
     store::{
         self,
         links::{NewLink, Purpose},
@@ -41,7 +41,7 @@ impl Identity {
             Registration::Invite => return Err(IdentityError::InvitationNeeded),
             Registration::Closed => return Err(IdentityError::RegistrationClosed),
         }
-        password::check(&new.password, &new.email, &new.name)?;
+        self.inner.context.check(&new.password, &new.email, &new.name)?;
         // Before looking, so that an address that is taken costs as much as one that is free.
         let password_hash = self.inner.passwords.hash(&new.password).await?;
         let new = Waiting { email: new.email, name: new.name, password_hash, locale: ctx.locale };

@@ -127,6 +127,13 @@ impl Identity {
 
     /// In pieces, so that nobody waits long for SQLite's one writer.
     async fn write_last_uses(&self) -> Result<(), IdentityError> {
+        for piece in self.inner.touched_keys.take().chunks(500) {
+            let tx = self.inner.kit.db.begin().await?;
+            for (id, at) in piece {
+                store::api_keys::touch(&tx, *id, *at).await?;
+            }
+            tx.commit().await?;
+        }
         for piece in self.inner.touched.take().chunks(500) {
             let tx = self.inner.kit.db.begin().await?;
             for (id, at) in piece {
@@ -159,6 +166,7 @@ impl Identity {
         store::factors::trusted::sweep(&tx, now).await?;
         store::factors::passkeys::sweep(&tx, now).await?;
         store::factors::sweep(&tx, now.minus(crate::factors::PENDING)).await?;
+        store::api_keys::sweep(&tx, super::api_keys::over_since(now)).await?;
         store::places::sweep(&tx, now.minus(REMEMBER_PLACE)).await?;
         tx.commit().await?;
         Ok(())

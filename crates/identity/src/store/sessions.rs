@@ -202,6 +202,7 @@ impl Live {
             name: self.user.name.to_string(),
             role: self.user.role.to_string(),
             session_id: Some(self.session.id),
+            key_id: None,
             scopes: None,
             credential: baluarte_kernel::CredentialKind::SessionCookie,
             issued_at: self.session.created_at,

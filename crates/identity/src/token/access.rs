@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use baluarte_kernel::{CredentialKind, Principal, Secret, SessionId, Timestamp, UPSTREAM_IDENTITY_LIFETIME, UpstreamIdentity, UserId};
+use baluarte_kernel::{
+    ApiKeyId, CredentialKind, Principal, Secret, SessionId, Timestamp, UPSTREAM_IDENTITY_LIFETIME, UpstreamIdentity, UserId,
+};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, Validation};
 use serde::{Deserialize, Serialize};
@@ -14,7 +16,7 @@ const ACCESS_TYPE: &str = "at+jwt";
 /// Never the type of an access token, so that an upstream cannot use what it was sent against us.
 const UPSTREAM_TYPE: &str = "baluarte-identity+jwt";
 /// What else of ours may be sent as a token: API keys and refresh tokens.
-const PREFIXES: [&str; 2] = ["blt_", super::refresh::PREFIX];
+const PREFIXES: [&str; 2] = [crate::api_key::PREFIX, super::refresh::PREFIX];
 /// Far longer than any token of ours; what is longer is refused before anybody decodes it.
 const MAX_BYTES: usize = 4_096;
 
@@ -72,6 +74,11 @@ struct UpstreamClaims<'a> {
     sub: UserId,
     #[serde(skip_serializing_if = "Option::is_none")]
     sid: Option<SessionId>,
+    /// The API key, and what it may (RFC 8693, 4.2).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<ApiKeyId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<String>,
     email: &'a str,
     name: &'a str,
     role: &'a str,
@@ -168,6 +175,7 @@ impl Issuer {
             name: claims.name,
             role: claims.role,
             session_id: Some(claims.sid),
+            key_id: None,
             scopes: None,
             credential: CredentialKind::AccessToken,
             issued_at: Timestamp::from_unix_seconds(claims.iat),
@@ -192,6 +200,8 @@ impl Issuer {
             aud: audience,
             sub: who.user_id,
             sid: who.session_id,
+            key: who.key_id,
+            scope: who.scopes.as_ref().map(|scopes| scopes.join(" ")),
             email: &who.email,
             name: &who.name,
             role: &who.role,

@@ -368,8 +368,18 @@ impl App {
 
     /// Posts a form as a page does.
     pub(crate) async fn form(&self, path: &str, body: &'static str) -> Reply {
-        let request = Request::post(path).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
-        self.send(&home(), request.body(Body::from(body)).unwrap()).await
+        self.form_as(&home(), path, body).await
+    }
+
+    pub(crate) async fn form_as(&self, client: &Client, path: &str, body: &'static str) -> Reply {
+        let request =
+            Request::post(path).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").header("sec-fetch-site", "same-origin");
+        self.send(client, request.body(Body::from(body)).unwrap()).await
+    }
+
+    /// Changes something behind the product's back.
+    pub(crate) async fn execute(&self, tx: &baluarte_db::Tx, statement: &str, value: &str) {
+        tx.execute_raw(sql(tx, statement, [value.into()])).await.unwrap();
     }
 
     pub(crate) fn pass(&self, span: Duration) {

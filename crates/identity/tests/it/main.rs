@@ -4,6 +4,7 @@
 
 mod accounts;
 mod administration;
+mod api_keys;
 mod app;
 mod email_change;
 mod events;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::extract::State;
 use baluarte_kernel::{Cursor, Page, PageQuery, Timestamp};
-use baluarte_web::{Invalid, Json, Path, Problem, Query, SignedIn};
+use baluarte_web::{Invalid, Json, Keyed, Path, Problem, Query};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -146,7 +146,7 @@ impl From<CallMade> for HttpCallView {
     responses((status = 202, body = HttpJobView), Problem))]
 pub(super) async fn enqueue_http_job(
     State(http): State<HttpJobs>,
-    SignedIn(ctx, _): SignedIn,
+    Keyed(ctx): Keyed,
     Json(body): Json<EnqueueHttpJob>,
 ) -> Result<(StatusCode, Json<HttpJobView>), Problem> {
     let EnqueueHttpJob { url, endpoint, path, method, headers, body, run_at, max_attempts, unique_key } = body;
@@ -172,7 +172,7 @@ pub(super) struct ListQuery {
     security(("bearer" = []), ("session" = [])), responses((status = 200, body = HttpJobList), Problem))]
 pub(super) async fn list_http_jobs(
     State(http): State<HttpJobs>,
-    SignedIn(ctx, _): SignedIn,
+    Keyed(ctx): Keyed,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<HttpJobList>, Problem> {
     let mut invalid = Invalid::default();
@@ -189,7 +189,7 @@ pub(super) async fn list_http_jobs(
     security(("bearer" = []), ("session" = [])), responses((status = 200, body = HttpJobDetail), Problem))]
 pub(super) async fn find_http_job(
     State(http): State<HttpJobs>,
-    SignedIn(ctx, _): SignedIn,
+    Keyed(ctx): Keyed,
     Path(id): Path<JobId>,
 ) -> Result<Json<HttpJobDetail>, Problem> {
     let (job, calls) = http.find_http_job(&ctx, id).await?;
@@ -199,11 +199,7 @@ pub(super) async fn find_http_job(
 /// Take a call back that has not succeeded yet
 #[utoipa::path(delete, path = "/api/v1/jobs/{id}", tag = "jobs", params(("id" = String, Path)),
     security(("bearer" = []), ("session" = [])), responses((status = 204, description = "Canceled"), Problem))]
-pub(super) async fn cancel_http_job(
-    State(http): State<HttpJobs>,
-    SignedIn(ctx, _): SignedIn,
-    Path(id): Path<JobId>,
-) -> Result<StatusCode, Problem> {
+pub(super) async fn cancel_http_job(State(http): State<HttpJobs>, Keyed(ctx): Keyed, Path(id): Path<JobId>) -> Result<StatusCode, Problem> {
     http.cancel_http_job(&ctx, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -13,7 +13,7 @@ use super::{
 use crate::{JobId, MAX_PAYLOAD, Options};
 
 /// Who may have addresses called.
-pub const SCOPE: &str = "jobs";
+pub const SCOPE: &str = baluarte_kernel::scope::JOBS;
 const MOST_ATTEMPTS: u32 = 100;
 const LONGEST_KEY: usize = 200;
 /// How far ahead a job may lie.
@@ -48,7 +48,7 @@ impl HttpJobs {
     /// One's own, the newest first.
     pub async fn list_http_jobs(&self, ctx: &Ctx, page: &PageQuery) -> Result<Page<HttpJob>, HttpJobError> {
         ctx.require_scope(SCOPE)?;
-        let owner = ctx.user()?.user_id;
+        let owner = ctx.user_with(SCOPE)?.user_id;
         let before = page.cursor.as_ref().map(|cursor| cursor.key());
         let found = store::list_http_jobs(self.inner.db.read(), owner, before, page.limit() + 1).await?;
         Ok(Page::from_surplus(found, page.limit(), |job| job.id.to_string()))

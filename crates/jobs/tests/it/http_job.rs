@@ -43,6 +43,7 @@ fn caller(clock: &Clock, role: &str, scopes: Option<&[&str]>) -> Ctx {
         name: String::new(),
         role: role.to_owned(),
         session_id: None,
+        key_id: None,
         scopes: scopes.map(|scopes| scopes.iter().map(|scope| (*scope).to_owned()).collect()),
         credential: CredentialKind::ApiKey,
         issued_at: Timestamp::default(),

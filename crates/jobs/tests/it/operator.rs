@@ -250,6 +250,7 @@ each_backend! {
             name: String::new(),
             role: "user".to_owned(),
             session_id: None,
+            key_id: None,
             scopes: None,
             credential: CredentialKind::AccessToken,
             issued_at: Timestamp::default(),

@@ -218,7 +218,7 @@ Baluarte demo: a small shop that knows nothing of passwords, behind Baluarte.
     }
     let _ = write!(
         out,
-        "\n  Anybody           /  /whoami  /stream\n  Signed in         /orders  /basket\n  Plan pro          /reports   (nobody has it yet: refused)\n  Role admin        /admin\n  Scope orders      /export    (for programs with an API key of that scope: refused)\n\nCtrl-C ends it and leaves nothing behind.\n"
+        "\n  Anybody           /  /whoami  /stream\n  Signed in         /orders  /basket\n  Plan pro          /reports   (nobody has it yet: refused)\n  Role admin        /admin\n  Scope orders      /export    (for programs: make a key with that scope at /auth/account/api-keys)\n\nCtrl-C ends it and leaves nothing behind.\n"
     );
     out
 }

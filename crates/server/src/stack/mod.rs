@@ -220,7 +220,8 @@ async fn limit(State(Stack(stack)): State<Stack>, request: Request, next: Next) 
         return next.run(request).await;
     };
     let path = request.uri().path();
-    let mut subject = Subject::anonymous(ip);
+    let key = ctx.principal().and_then(|principal| principal.key_id).map(|id| id.to_string());
+    let mut subject = Subject { api_key: key.as_deref(), ..Subject::anonymous(ip) };
     let wanted = match &ctx.actor {
         // Counted once for each picture of somebody's page, it would shut them out of everything.
         _ if path == baluarte_gateway::VERIFY => None,

@@ -28,6 +28,7 @@ impl Authenticator for Gatekeeper {
                     name: "Ana".to_owned(),
                     role: "user".to_owned(),
                     session_id: None,
+                    key_id: None,
                     scopes: None,
                     credential: kind,
                     issued_at: Timestamp::default(),

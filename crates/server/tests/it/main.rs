@@ -1,5 +1,6 @@
 //! The built binary, from outside: one file per topic.
 
+mod api_keys;
 mod audit;
 mod calls;
 mod cluster;

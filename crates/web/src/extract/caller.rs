@@ -16,6 +16,11 @@ pub struct Caller(pub Ctx);
 #[derive(Debug, Clone)]
 pub struct SignedIn(pub Ctx, pub Arc<Principal>);
 
+/// Somebody who has signed in, or a program with an API key; 401 for others. What it may do is for the use case to ask:
+/// [`Ctx::user_with`] or [`Ctx::require_scope`].
+#[derive(Debug, Clone)]
+pub struct Keyed(pub Ctx);
+
 /// An administrator; 401 or 403 for others.
 #[derive(Debug, Clone)]
 pub struct Admin(pub Ctx, pub Arc<Principal>);
@@ -39,6 +44,17 @@ impl<S: Sync> FromRequestParts<S> for SignedIn {
         let Caller(ctx) = Caller::from_request_parts(parts, state).await?;
         let principal = ctx.user().map_err(|denied| Problem::forbidden(&denied))?.clone();
         Ok(Self(ctx, principal))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Keyed {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Caller(ctx) = Caller::from_request_parts(parts, state).await?;
+        if ctx.principal().is_none() {
+            return Err(Problem::sign_in_required());
+        }
+        Ok(Self(ctx))
     }
 }
 

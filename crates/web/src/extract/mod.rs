@@ -7,6 +7,6 @@ mod url;
 
 pub use self::{
     body::{BodyTrouble, Form, Json},
-    caller::{Admin, Caller, SignedIn},
+    caller::{Admin, Caller, Keyed, SignedIn},
     url::{Path, Query},
 };

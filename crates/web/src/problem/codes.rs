@@ -56,6 +56,11 @@ crate::problems! {
         explanation: "You are signed in, but this account may not do that.", "Has iniciado sesión, pero esta cuenta no puede hacer eso.", "Você entrou, mas esta conta não pode fazer isso.";
         remedy: "Ask an administrator for the role it needs, or use another account.", "Pide a un administrador el rol necesario o usa otra cuenta.", "Peça a um administrador a função necessária ou use outra conta.";
     }
+    KEY_REFUSED = FORBIDDEN "web.key_refused" {
+        title: "Not with an API key", "No con una clave de API", "Não com uma chave de API";
+        explanation: "API keys only do what their scopes name. What concerns the account itself, such as its password, its devices or its keys, takes somebody who has signed in.", "Las claves de API solo hacen lo que dicen sus alcances. Lo que toca a la cuenta misma, como su contraseña, sus dispositivos o sus claves, necesita a alguien que haya iniciado sesión.", "As chaves de API só fazem o que os seus escopos dizem. O que diz respeito à própria conta, como a senha, os dispositivos ou as chaves, precisa de alguém que tenha entrado.";
+        remedy: "Sign in and use the access token or the session.", "Inicia sesión y usa el token de acceso o la sesión.", "Entre e use o token de acesso ou a sessão.";
+    }
     CROSS_ORIGIN = FORBIDDEN "web.cross_origin" {
         title: "Request from another site", "Petición desde otro sitio", "Requisição de outro site";
         explanation: "The browser could not show that this request comes from our own pages, so the session was not used.", "El navegador no pudo demostrar que esta petición viene de nuestras páginas, así que no se usó la sesión.", "O navegador não pôde mostrar que esta requisição vem das nossas páginas, então a sessão não foi usada.";

@@ -68,6 +68,7 @@ impl Problem {
     pub fn forbidden(denied: &Forbidden) -> Self {
         match denied {
             Forbidden::NotSignedIn => Self::sign_in_required(),
+            Forbidden::KeyRefused => Self::of(&KEY_REFUSED),
             Forbidden::RoleNeeded(_) | Forbidden::ScopeNeeded(_) => Self::of(&FORBIDDEN).detail(denied.to_string()),
         }
     }

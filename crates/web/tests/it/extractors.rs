@@ -77,6 +77,7 @@ fn user(role: &str) -> Ctx {
         name: "Z".to_owned(),
         role: role.to_owned(),
         session_id: None,
+        key_id: None,
         epoch: 0,
         scopes: None,
         credential: CredentialKind::AccessToken,
