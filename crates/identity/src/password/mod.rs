@@ -103,7 +103,9 @@ mod tests {
             let (email, name) = ("tabernera@example.com".parse().unwrap(), "Rosa Díaz Ñandú".parse().unwrap());
             context.check(&Secret::new(password), &email, &name)
         };
-        for password in ["TiendaAñil2026!", "tienda-anil 12345", "tabernera_99", "RosaDíaz1984", "ñandú-ñandú", "x1tabernera2", "figura-2026"] {
+        for password in
+            ["TiendaAñil2026!", "tienda-anil 12345", "tabernera_99", "RosaDíaz1984", "ñandú-ñandú", "x1tabernera2", "figura-2026"]
+        {
             assert_eq!(judge(password), Err(BadPassword::Personal), "{password}");
         }
         for password in ["la tienda de mi abuela", "rosado de verano", "tabernera corre lejos", "kd7fh2xq"] {
