@@ -25,6 +25,9 @@ baluarte_audit::actions! {
     PASSWORD_RESET = "identity.password.reset", Notice, "Somebody chose a new password with a link from a mail; all their sessions ended.";
     USER_CREATED = "identity.user.created", Notice, "An administrator or the operator created an account for somebody.";
     USER_DISABLED = "identity.user.disabled", Notice, "An account was disabled; its sessions ended.";
+    RESET_REQUIRED = "identity.password.reset_required", Warning, "Somebody who helps to run the place made an account's password void; its owner was sent a link to choose another one, and its sessions ended.";
+    FACTOR_TAKEN = "identity.factor.taken", Alert, "An administrator took away a second factor that its owner has lost; all sessions of the account ended.";
+    UNBLOCKED = "identity.user.unblocked", Notice, "Counts of failed attempts on an account were cleared for its owner.";
     USER_ENABLED = "identity.user.enabled", Notice, "A disabled account may sign in again.";
     ROLE_CHANGED = "identity.user.role_changed", Warning, "An account got another role.";
     SIGNING_KEY_MADE = "identity.signing_key.made", Notice, "A key that signs access tokens was made and published.";
@@ -41,7 +44,7 @@ baluarte_audit::actions! {
     PASSKEY_REFUSED = "identity.passkey.refused", Notice, "A passkey that is known was used, and what it signed was not right or not for here.";
     PASSKEY_COPIED = "identity.passkey.copied", Alert, "A passkey's count of signatures went back: somebody has a copy of it. It was not taken.";
     FACTOR_REMOVED = "identity.factor.removed", Warning, "An account lost a second factor; its other sessions and trusted devices ended.";
-    FACTORS_RESET = "identity.factor.reset", Alert, "The operator took away all second factors of an account; all its sessions ended.";
+    FACTORS_RESET = "identity.factor.reset", Alert, "The operator or an administrator took away all second factors of an account; all its sessions ended.";
     RECOVERY_USED = "identity.recovery_code.used", Notice, "Somebody signed in with a recovery code.";
     RECOVERY_REPLACED = "identity.recovery_code.replaced", Notice, "Somebody was given new recovery codes; earlier ones are void.";
     API_KEY_CREATED = "identity.api_key.created", Notice, "Somebody made an API key for their account.";

@@ -27,6 +27,9 @@ pub enum IdentityError {
     EmailNotVerified,
     #[error("the account is disabled")]
     AccountDisabled,
+    /// Whoever runs the place asked for another password; only whoever knows the old one learns it.
+    #[error("a new password has to be chosen first")]
+    ResetRequired,
     /// Too many failures for this account from there.
     #[error("too many failed attempts")]
     TooManyAttempts { retry_after: Duration },
@@ -112,6 +115,11 @@ pub enum IdentityError {
     SessionNotFound,
     #[error("somebody has to stay administrator")]
     LastAdmin,
+    #[error("somebody has to stay owner")]
+    LastOwner,
+    /// The other one, or the role to be given, ranks higher than the caller.
+    #[error("that is above your own role")]
+    Outranked,
     #[error(transparent)]
     BadCursor(#[from] baluarte_kernel::BadCursor),
     #[error(transparent)]

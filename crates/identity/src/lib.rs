@@ -10,8 +10,10 @@ mod gaps;
 mod http;
 mod mails;
 mod model;
+mod operator;
 mod pages;
 mod password;
+pub mod permissions;
 mod revocations;
 mod service;
 mod store;
@@ -33,9 +35,11 @@ pub use factors::{
 pub use http::{NamedLimit, PROBLEMS};
 pub use mails::samples;
 pub use model::{
-    BadEmail, BadName, BadRole, CreatedAccount, Email, EmailChange, EmailChanged, Granted, Mailbox, Name, NewAccount, NewUser, Person,
-    ProfileChange, Refreshed, Registered, Role, Session, SessionCookie, SessionKind, SignIn, SignedIn, TokenPair, User, UserFilter,
+    AccountState, BadEmail, BadFilter, BadName, BadReason, BadRole, CreatedAccount, Email, EmailChange, EmailChanged, FactorFilter,
+    Granted, Mailbox, Name, NewAccount, NewUser, Person, ProfileChange, Reason, Refreshed, Registered, Role, Session, SessionCookie,
+    SessionKind, SignIn, SignedIn, TokenPair, User, UserFilter,
 };
+pub use operator::{Act, Throttled, UserDetails};
 pub use password::BadPassword;
 pub use service::Identity;
 
@@ -51,5 +55,6 @@ pub const MIGRATIONS: Migrations = Migrations {
         Migration::common("0006_step_up", include_str!("../migrations/0006_step_up.sql")),
         Migration::common("0007_email_changes", include_str!("../migrations/0007_email_changes.sql")),
         Migration::common("0009_api_keys", include_str!("../migrations/0009_api_keys.sql")),
+        Migration::common("0013_operators", include_str!("../migrations/0013_operators.sql")),
     ],
 };

@@ -38,6 +38,11 @@ texts! {
         reset_action: "Choose a new password", "Elegir una contraseña nueva", "Escolher uma nova senha";
         reset_ignore: "If this was not you, you can ignore this mail: your password stays as it is.", "Si no fuiste tú, puedes ignorar este correo: tu contraseña sigue igual.", "Se não foi você, pode ignorar este e-mail: a sua senha continua a mesma.";
 
+        required_subject_site: "Choose a new password for {}", "Elige una contraseña nueva para {}", "Escolha uma nova senha para {}";
+        required_heading: "A new password is needed", "Hace falta una contraseña nueva", "É preciso uma nova senha";
+        required_text_site: "Whoever runs {} has asked for a new password for your account. The old one does not work any more, and you were signed out everywhere. Nobody but you chooses the new one.", "Quien administra {} pidió una contraseña nueva para tu cuenta. La anterior ya no funciona y se cerraron todas tus sesiones. Nadie más que tú elige la nueva.", "Quem administra {} pediu uma nova senha para a sua conta. A anterior não funciona mais e todas as suas sessões foram encerradas. Ninguém além de você escolhe a nova.";
+        required_later: "If the link is too old, ask for another one as if you had forgotten your password.", "Si el enlace es demasiado antiguo, pide otro como si hubieras olvidado la contraseña.", "Se o link for antigo demais, peça outro como se tivesse esquecido a senha.";
+
         changed_subject_site: "Your password for {} was changed", "Se cambió tu contraseña de {}", "A sua senha de {} foi alterada";
         changed_heading: "Your password was changed", "Se cambió tu contraseña", "A sua senha foi alterada";
         changed_text_site: "The password of your account at {} has just been changed, and its other sessions were ended.", "La contraseña de tu cuenta en {} acaba de cambiar y sus otras sesiones se cerraron.", "A senha da sua conta em {} acaba de mudar e as outras sessões foram encerradas.";
@@ -115,6 +120,19 @@ impl Mails {
             action: Some(Action { label: words.reset_action, url: &url }),
             notes: vec![fill(words.works_for_time, &[&span(words, lifetime)]), words.reset_ignore.to_owned()],
             ..self.letter("identity.reset_password", to.locale, words.reset_heading, now.plus(lifetime.get()))
+        };
+        letter.to(to.email.as_str()).about(to.id)
+    }
+
+    pub(crate) fn reset_required(&self, to: &User, token: &Secret, lifetime: Period, now: Timestamp) -> Message {
+        let words = Words::of(to.locale);
+        let url = self.reset_url(token);
+        let letter = Letter {
+            subject: fill(words.required_subject_site, &[&self.site]),
+            paragraphs: vec![fill(words.required_text_site, &[&self.site])],
+            action: Some(Action { label: words.reset_action, url: &url }),
+            notes: vec![fill(words.works_for_time, &[&span(words, lifetime)]), words.required_later.to_owned()],
+            ..self.letter("identity.reset_required", to.locale, words.required_heading, now.plus(lifetime.get()))
         };
         letter.to(to.email.as_str()).about(to.id)
     }
@@ -243,6 +261,7 @@ pub fn samples(public_url: &str, brand: &str, locale: Locale, now: Timestamp) ->
         locale,
         email_verified_at: None,
         disabled_at: None,
+        reset_required_at: None,
         last_sign_in_at: None,
         created_at: now,
     };
@@ -251,6 +270,7 @@ pub fn samples(public_url: &str, brand: &str, locale: Locale, now: Timestamp) ->
         mails.verify_email(&to, locale, &token, Period::from_secs(86_400), now),
         mails.already_registered(&to, now),
         mails.reset_password(&to, &token, Period::from_secs(1_800), now),
+        mails.reset_required(&to, &token, Period::from_secs(86_400), now),
         mails.password_changed(&to, ip, now),
         mails.new_sign_in(&to, ip, now),
     ];

@@ -3,7 +3,10 @@
 use std::{fmt, net::IpAddr, str::FromStr, time::Duration};
 
 use baluarte_kernel::{Locale, Secret, SessionId, Timestamp, UserId};
+use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
+
+use crate::factors::FactorKind;
 
 /// An address that we are willing to send mail to: trimmed, lower case, NFC, plausible.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -100,7 +103,7 @@ impl fmt::Display for Name {
     }
 }
 
-/// `user`, `admin`, or one that the operator made up for `access = "role:NAME"`.
+/// `user`, one of those in [`POSTS`](crate::permissions::POSTS), or one that the operator made up for `access = "role:NAME"`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Role(String);
 
@@ -116,8 +119,12 @@ impl Role {
     pub fn admin() -> Self {
         Self(baluarte_kernel::Principal::ADMIN.to_owned())
     }
+    /// Administrators and owners.
     pub fn is_admin(&self) -> bool {
-        self.0 == baluarte_kernel::Principal::ADMIN
+        self.0 == baluarte_kernel::Principal::ADMIN || self.is_owner()
+    }
+    pub fn is_owner(&self) -> bool {
+        self.0 == baluarte_kernel::Principal::OWNER
     }
     pub fn as_str(&self) -> &str {
         &self.0
@@ -151,6 +158,8 @@ pub struct User {
     pub email_verified_at: Option<Timestamp>,
     /// Since when they may not sign in.
     pub disabled_at: Option<Timestamp>,
+    /// Since when the password does not sign in, until another one is chosen.
+    pub reset_required_at: Option<Timestamp>,
     pub last_sign_in_at: Option<Timestamp>,
     pub created_at: Timestamp,
 }
@@ -237,6 +246,102 @@ pub struct UserFilter {
     pub query: Option<String>,
     pub role: Option<Role>,
     pub disabled: Option<bool>,
+    pub state: Option<AccountState>,
+    pub factor: Option<FactorFilter>,
+    /// Plans are not stored with accounts: a page may be short although there is a next one.
+    pub plan: Option<String>,
+}
+
+/// How an account stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AccountState {
+    /// May sign in.
+    Active,
+    Disabled,
+    /// The address was never confirmed.
+    Unverified,
+    /// The password is void until another one is chosen.
+    ResetRequired,
+}
+
+impl AccountState {
+    pub const ALL: [Self; 4] = [Self::Active, Self::Disabled, Self::Unverified, Self::ResetRequired];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Disabled => "disabled",
+            Self::Unverified => "unverified",
+            Self::ResetRequired => "reset_required",
+        }
+    }
+}
+
+/// Who has set up what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FactorFilter {
+    None,
+    Any,
+    Kind(FactorKind),
+}
+
+/// The text names no filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("is none of: {0}")]
+pub struct BadFilter(&'static str);
+
+impl FromStr for AccountState {
+    type Err = BadFilter;
+    fn from_str(text: &str) -> Result<Self, BadFilter> {
+        let bad = BadFilter("active, disabled, unverified, reset_required");
+        Self::ALL.into_iter().find(|state| state.as_str() == text).ok_or(bad)
+    }
+}
+
+impl FromStr for FactorFilter {
+    type Err = BadFilter;
+    fn from_str(text: &str) -> Result<Self, BadFilter> {
+        match text {
+            "none" => Ok(Self::None),
+            "any" => Ok(Self::Any),
+            kind => kind.parse().map(Self::Kind).map_err(|()| BadFilter("none, any, totp, email, sms, passkey")),
+        }
+    }
+}
+
+/// Why something was done to somebody's account: kept in the audit log. 1 to 300 characters on one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason(String);
+
+/// The text cannot be a reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a reason has 1 to {} characters and no line breaks", Reason::MAX_CHARS)]
+pub struct BadReason;
+
+impl Reason {
+    pub const MAX_CHARS: usize = 300;
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Nothing where nothing was written.
+    pub fn optional(text: &str) -> Result<Option<Self>, BadReason> {
+        if text.trim().is_empty() { Ok(None) } else { text.parse().map(Some) }
+    }
+}
+
+impl FromStr for Reason {
+    type Err = BadReason;
+    fn from_str(text: &str) -> Result<Self, BadReason> {
+        if text.len() > 8 * Self::MAX_CHARS {
+            return Err(BadReason);
+        }
+        let reason: String = text.trim().nfc().collect();
+        let count = reason.chars().count();
+        if count == 0 || count > Self::MAX_CHARS || reason.chars().any(deceives) { Err(BadReason) } else { Ok(Self(reason)) }
+    }
 }
 
 /// What signing in should give.

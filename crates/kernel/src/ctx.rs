@@ -173,6 +173,8 @@ mod tests {
             ("user", Some(&["chat"][..]), false),
             ("user", Some(&["chat", "jobs"][..]), true),
             ("admin", None, true),
+            ("owner", None, true),
+            ("support", None, false),
             ("admin", Some(&["chat"][..]), false),
             ("admin", Some(&[][..]), false),
         ] {

@@ -12,7 +12,8 @@ pub struct Principal {
     pub user_id: UserId,
     pub email: String,
     pub name: String,
-    /// `user`, `admin`, or one that the operator made up for the routes' `access = "role:NAME"`.
+    /// `user`, one of those who help to run the place (`owner`, `admin`, `support`, `read-only`), or one that the operator made up for
+    /// the routes' `access = "role:NAME"`.
     pub role: String,
     /// The signed-in device; an API key has none.
     pub session_id: Option<SessionId>,
@@ -34,9 +35,11 @@ pub struct Principal {
 
 impl Principal {
     pub const ADMIN: &'static str = "admin";
+    /// May all that an administrator may.
+    pub const OWNER: &'static str = "owner";
 
     pub fn has_role(&self, role: &str) -> bool {
-        self.role == role
+        self.role == role || (role == Self::ADMIN && self.role == Self::OWNER)
     }
 
     pub fn has_scope(&self, scope: &str) -> bool {

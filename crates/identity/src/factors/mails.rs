@@ -32,6 +32,7 @@ texts! {
         removed_heading: "A second step was removed", "Se quitó un segundo paso", "Uma segunda etapa foi removida";
         removed_text_what_site: "{} is no longer asked for when you sign in to {}. Other devices were signed out.", "{} ya no se pide al iniciar sesión en {}. Los demás dispositivos cerraron sesión.", "{} não é mais pedido ao entrar em {}. Os outros dispositivos foram desconectados.";
         reset_text_site: "Whoever runs {} removed all second steps from your account and signed it out everywhere. Set them up again the next time you sign in.", "Quien administra {} quitó todos los segundos pasos de tu cuenta y cerró todas sus sesiones. Configúralos de nuevo la próxima vez que inicies sesión.", "Quem administra {} removeu todas as segundas etapas da sua conta e encerrou todas as sessões. Configure-as de novo na próxima vez que entrar.";
+        taken_text_site_what: "Whoever runs {} removed a second step from your account because it was said to be lost: {}. Your account was signed out everywhere.", "Quien administra {} quitó un segundo paso de tu cuenta porque se dijo que se perdió: {}. Se cerraron todas tus sesiones.", "Quem administra {} removeu uma segunda etapa da sua conta porque se disse que foi perdida: {}. Todas as suas sessões foram encerradas.";
         totp: "A code from an authenticator app", "Un código de una aplicación de autenticación", "Um código de um aplicativo autenticador";
         email: "A code by e-mail", "Un código por correo", "Um código por e-mail";
         passkey: "A passkey", "Una llave de acceso", "Uma chave de acesso";
@@ -122,6 +123,13 @@ impl FactorMails<'_> {
         self.notice(to, ("identity.phone_changed", t.phone_subject_site, t.phone_heading), text, Some((from, now)), now)
     }
 
+    /// By somebody who helps to run the place.
+    pub(crate) fn taken(self, to: &User, kind: FactorKind, now: Timestamp) -> Message {
+        let t = Words::of(to.locale);
+        let text = fill(t.taken_text_site_what, &[self.0.site(), what(t, kind)]);
+        self.notice(to, ("identity.factor_taken", t.removed_subject_site, t.removed_heading), text, None, now)
+    }
+
     pub(crate) fn reset(self, to: &User, now: Timestamp) -> Message {
         let t = Words::of(to.locale);
         let text = fill(t.reset_text_site, &[self.0.site()]);
@@ -180,6 +188,7 @@ impl FactorMails<'_> {
             self.another_passkey(to, "Chrome on Linux", from, now),
             self.removed(to, FactorKind::Totp, from, now),
             self.phone_changed(to, "+351•••78", from, now),
+            self.taken(to, FactorKind::Totp, now),
             self.reset(to, now),
             self.recovery_used(to, 7, from, now),
             self.recovery_renewed(to, from, now),

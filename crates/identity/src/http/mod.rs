@@ -7,6 +7,7 @@ mod email_change;
 mod keys;
 pub(crate) mod limits;
 mod mfa;
+mod operator;
 mod passwords;
 mod problems;
 mod sessions;
@@ -71,6 +72,10 @@ pub(crate) fn routes(identity: Identity) -> OpenApiRouter {
         .routes(routes!(admin::find_user, admin::update_user))
         .routes(routes!(admin::end_sessions))
         .routes(routes!(admin::delete_user))
+        .routes(routes!(operator::find_details))
+        .routes(routes!(operator::require_reset))
+        .routes(routes!(operator::remove_factor))
+        .routes(routes!(operator::unblock))
         .routes(routes!(keys::list_keys))
         .with_state(identity)
 }

@@ -53,6 +53,21 @@ baluarte_web::problems! {
         explanation: "Whoever runs this site has disabled the account.", "Quien administra este sitio desactivó la cuenta.", "Quem administra este site desativou a conta.";
         remedy: "Contact them.", "Contacta con esa persona.", "Fale com essa pessoa.";
     }
+    RESET_REQUIRED = FORBIDDEN "identity.password_reset_required" {
+        title: "Choose a new password first", "Primero elige una contraseña nueva", "Primeiro escolha uma nova senha";
+        explanation: "Whoever runs this site has asked for a new password for this account; the old one does not work any more. A link to choose it was mailed to the account's address.", "Quien administra este sitio pidió una contraseña nueva para esta cuenta; la anterior ya no funciona. Se envió un enlace para elegirla al correo de la cuenta.", "Quem administra este site pediu uma nova senha para esta conta; a anterior não funciona mais. Um link para escolhê-la foi enviado ao e-mail da conta.";
+        remedy: "Open the link in the mail, or ask for a new one as if you had forgotten the password.", "Abre el enlace del correo o pide uno nuevo como si hubieras olvidado la contraseña.", "Abra o link do e-mail ou peça um novo como se tivesse esquecido a senha.";
+    }
+    OUTRANKED = FORBIDDEN "identity.outranked" {
+        title: "That is above your role", "Eso está por encima de tu rol", "Isso está acima da sua função";
+        explanation: "Nobody acts on somebody with a higher role, or gives a role higher than their own.", "Nadie actúa sobre alguien con un rol superior ni da un rol superior al suyo.", "Ninguém age sobre alguém com uma função superior nem dá uma função superior à sua.";
+        remedy: "Ask somebody with that role, or the operator at the command line.", "Pídelo a alguien con ese rol o a quien opera el servidor.", "Peça a alguém com essa função ou a quem opera o servidor.";
+    }
+    LAST_OWNER = CONFLICT "identity.last_owner" {
+        title: "Somebody has to stay owner", "Alguien tiene que seguir siendo propietario", "Alguém tem que continuar proprietário";
+        explanation: "This is the only owner.", "Es el único propietario.", "É o único proprietário.";
+        remedy: "Make somebody else owner first.", "Nombra antes a otro propietario.", "Nomeie antes outro proprietário.";
+    }
     TOO_MANY_ATTEMPTS = TOO_MANY_REQUESTS "identity.too_many_attempts" {
         title: "Too many failed attempts", "Demasiados intentos fallidos", "Tentativas demais sem sucesso";
         explanation: "There were too many wrong passwords for this account from where you are.", "Hubo demasiadas contraseñas incorrectas para esta cuenta desde donde estás.", "Houve senhas erradas demais para esta conta a partir de onde você está.";
@@ -221,6 +236,9 @@ impl From<IdentityError> for Problem {
             IdentityError::WrongPassword => Self::of(&WRONG_PASSWORD).field("/password", "is not the current password"),
             IdentityError::EmailNotVerified => Self::of(&EMAIL_NOT_VERIFIED),
             IdentityError::AccountDisabled => Self::of(&ACCOUNT_DISABLED),
+            IdentityError::ResetRequired => Self::of(&RESET_REQUIRED),
+            IdentityError::Outranked => Self::of(&OUTRANKED),
+            IdentityError::LastOwner => Self::of(&LAST_OWNER),
             IdentityError::TooManyAttempts { retry_after } => Self::of(&TOO_MANY_ATTEMPTS).retry_after(retry_after),
             IdentityError::Busy => Self::of(&BUSY).retry_after(Duration::from_secs(2)),
             IdentityError::RefreshInvalid => unauthorized(&REFRESH_INVALID),

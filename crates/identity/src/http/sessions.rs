@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::views::{Answer, List, page_query};
-use crate::Identity;
+use crate::{Identity, Session};
 
 #[derive(Deserialize)]
 pub(super) struct SessionsQuery {
@@ -42,6 +42,21 @@ pub(super) struct SessionView {
     current: bool,
 }
 
+impl From<Session> for SessionView {
+    fn from(session: Session) -> Self {
+        Self {
+            id: session.id,
+            kind: session.kind.as_str(),
+            user_agent: session.user_agent,
+            ip: session.ip,
+            created_at: session.created_at,
+            last_seen_at: session.last_seen_at,
+            expires_at: session.expires_at,
+            current: session.current,
+        }
+    }
+}
+
 /// List one's own devices, the latest first
 #[utoipa::path(get, path = "/api/v1/sessions", tag = "identity",
     params(
@@ -55,16 +70,7 @@ pub(super) async fn list_sessions(
     Query(query): Query<SessionsQuery>,
 ) -> Answer<Json<List<SessionView>>> {
     let page = page_query(query.limit, query.cursor)?;
-    let sessions = identity.list_sessions(&ctx, &page).await?.map(|session| SessionView {
-        id: session.id,
-        kind: session.kind.as_str(),
-        user_agent: session.user_agent,
-        ip: session.ip,
-        created_at: session.created_at,
-        last_seen_at: session.last_seen_at,
-        expires_at: session.expires_at,
-        current: session.current,
-    });
+    let sessions = identity.list_sessions(&ctx, &page).await?.map(SessionView::from);
     Ok(Json(sessions.into()))
 }
 

@@ -3,6 +3,7 @@
 
 mod account;
 mod api_keys;
+mod console;
 mod device;
 mod email_change;
 mod factors;
@@ -48,6 +49,7 @@ pub(crate) fn routes(identity: Identity) -> Router {
         .merge(factors::routes(&identity))
         .merge(email_change::routes(&identity))
         .merge(api_keys::routes(&identity))
+        .merge(console::routes(&identity))
         .merge(uncounted(identity.clone()))
 }
 
@@ -135,6 +137,9 @@ fn alert(t: &'static Words, err: &IdentityError) -> Option<(StatusCode, String)>
         IdentityError::WrongCredentials => Some((StatusCode::UNAUTHORIZED, t.wrong_credentials.to_owned())),
         IdentityError::EmailNotVerified => Some((StatusCode::FORBIDDEN, t.not_verified.to_owned())),
         IdentityError::AccountDisabled => Some((StatusCode::FORBIDDEN, t.disabled.to_owned())),
+        IdentityError::ResetRequired => Some((StatusCode::FORBIDDEN, t.reset_required.to_owned())),
+        IdentityError::LastOwner => Some((StatusCode::CONFLICT, t.last_owner.to_owned())),
+        IdentityError::Outranked => Some((StatusCode::FORBIDDEN, t.outranked.to_owned())),
         IdentityError::EmailTaken => Some((StatusCode::CONFLICT, t.email_taken.to_owned())),
         IdentityError::LastAdmin => Some((StatusCode::CONFLICT, t.last_admin.to_owned())),
         IdentityError::Busy => Some((StatusCode::SERVICE_UNAVAILABLE, t.busy.to_owned())),

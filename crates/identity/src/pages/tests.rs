@@ -7,7 +7,7 @@ use baluarte_kernel::{Actor, Clock, CredentialKind, Ctx, Locale, Page, Principal
 use baluarte_web::{Problem, RenderContext, Site, Visit, WebConfig, problem};
 use http::{StatusCode, header};
 
-use super::{account, api_keys, email_change, factors, passwords, register, sign_in, verify, words::Words};
+use super::{account, api_keys, console, email_change, factors, passwords, register, sign_in, verify, words::Words};
 use crate::{BadPassword, Session, SessionKind, User};
 
 pub(super) const NOW: Timestamp = Timestamp::from_micros(1_795_305_600_000_000);
@@ -22,7 +22,7 @@ pub(super) fn visit(locale: Locale, path: &str) -> Visit {
     }
 }
 
-fn user(name: &str) -> User {
+pub(super) fn user(name: &str) -> User {
     User {
         id: UserId::generate(),
         email: "zoe.fernandez@example.com".parse().unwrap(),
@@ -31,6 +31,7 @@ fn user(name: &str) -> User {
         locale: Locale::Es,
         email_verified_at: Some(NOW),
         disabled_at: None,
+        reset_required_at: None,
         last_sign_in_at: None,
         created_at: NOW,
     }
@@ -95,7 +96,8 @@ async fn pages(locale: Locale) -> Vec<(&'static str, Response)> {
     let waiting =
         crate::EmailChange { email: "zoe.new@example.com".parse().unwrap(), old_confirmed: true, new_confirmed: false, expires_at: NOW };
     let look = sign_in::Look { email: "zoe@example.com", return_to: "/shop/cart", ..sign_in::Look::default() };
-    vec![
+    let mut all = console::samples::pages(locale);
+    all.extend(vec![
         ("login", sign_in::render(true, None, &login, ok, sign_in::Look::default())),
         (
             "login-fields",
@@ -159,7 +161,8 @@ async fn pages(locale: Locale) -> Vec<(&'static str, Response)> {
         ("key-shown", api_keys::samples::made(locale)),
         ("delete", account::ask_before_deleting(&signed_in(), &at("/auth/account/delete"), ok, "", "")),
         ("signed-out", sign_in::signed_out(at("/auth/signed-out")).await),
-    ]
+    ]);
+    all
 }
 
 async fn text(response: Response) -> String {

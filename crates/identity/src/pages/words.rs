@@ -23,6 +23,7 @@ baluarte_web::texts! {
         minutes: "{} min", "{} min", "{} min";
         busy: "Many people are signing in right now. Try again in a few seconds.", "Mucha gente está iniciando sesión ahora. Inténtalo de nuevo en unos segundos.", "Muita gente está entrando agora. Tente de novo em alguns segundos.";
         disabled: "This account is disabled. Contact whoever runs this site.", "Esta cuenta está desactivada. Contacta con quien administra este sitio.", "Esta conta está desativada. Fale com quem administra este site.";
+        reset_required: "Choose a new password first: whoever runs this site has asked for one, and we mailed you a link.", "Primero elige una contraseña nueva: quien administra este sitio la pidió y te enviamos un enlace.", "Primeiro escolha uma nova senha: quem administra este site pediu, e enviamos um link a você.";
         not_verified: "Confirm your address first: we sent you a link when you registered.", "Primero confirma tu correo: te enviamos un enlace cuando te registraste.", "Primeiro confirme o seu e-mail: enviamos um link quando você se cadastrou.";
         send_again: "Send the link again", "Enviar el enlace otra vez", "Enviar o link de novo";
         done_reset: "Your password is changed. Sign in with the new one.", "Tu contraseña se ha cambiado. Inicia sesión con la nueva.", "A sua senha foi alterada. Entre com a nova.";
@@ -101,6 +102,8 @@ baluarte_web::texts! {
         delete_ask: "Enter your password to show that it is you.", "Escribe tu contraseña para demostrar que eres tú.", "Digite a sua senha para mostrar que é você.";
         delete_button: "Delete my account for good", "Eliminar mi cuenta para siempre", "Apagar a minha conta para sempre";
         last_admin: "You are the only administrator. Make somebody else one first.", "Eres el único administrador. Nombra a otro primero.", "Você é o único administrador. Nomeie outro primeiro.";
+        last_owner: "This is the only owner. Make somebody else one first.", "Es el único propietario. Nombra a otro primero.", "É o único proprietário. Nomeie outro primeiro.";
+        outranked: "That is above your own role.", "Eso está por encima de tu rol.", "Isso está acima da sua função.";
         cancel: "Keep it", "Conservarla", "Manter";
 
         signed_out: "You are signed out", "Has cerrado la sesión", "Você saiu da conta";

@@ -2,9 +2,10 @@
 
 use baluarte_kernel::{Ctx, Event, Page, PageQuery, Secret, scope};
 
-use super::Identity;
+use super::{Identity, operator::keep_leading};
 use crate::{
     EmailVerification, IdentityError, Person, ProfileChange, User, UserId, actions,
+    permissions::{Permission, Rank},
     revocations::{Revocation, Subject},
     store,
 };
@@ -30,22 +31,26 @@ impl Identity {
         let account = self.my_account(ctx).await?;
         self.require_fresh_factor(ctx, account.user.id).await?;
         let account = self.confirm_password(ctx, &account.user.email, password).await?;
-        self.delete_account(ctx, account.user.id).await
+        self.delete_account(ctx, account.user.id, Rank::HIGHEST).await
     }
 
     /// The same with somebody else's account, without their password.
     pub async fn delete_user(&self, ctx: &Ctx, id: UserId) -> Result<(), IdentityError> {
-        ctx.require_admin()?;
-        self.delete_account(ctx, id).await
+        let rank = Self::permit(ctx, Permission::Delete)?;
+        self.require_fresh(ctx).await?;
+        self.delete_account(ctx, id, rank).await
     }
 
-    async fn delete_account(&self, ctx: &Ctx, id: UserId) -> Result<(), IdentityError> {
+    /// `rank`: how high the one ranks who does it.
+    async fn delete_account(&self, ctx: &Ctx, id: UserId, rank: Rank) -> Result<(), IdentityError> {
         let tx = self.inner.kit.db.begin().await?;
+        let leaders = store::users::lock_leaders(&self.inner.kit.db, &tx).await?;
+        store::factors::lock_user(&tx, id).await?;
         let account = store::users::find_user(&tx, id).await?.ok_or(IdentityError::UserNotFound(id))?;
-        let is_admin = account.user.role.is_admin() && account.user.disabled_at.is_none();
-        if is_admin && !store::users::has_other_admin(&self.inner.kit.db, &tx, id).await? {
-            return Err(IdentityError::LastAdmin);
+        if account.user.role.rank() > rank {
+            return Err(IdentityError::Outranked);
         }
+        keep_leading(&leaders, id, None)?;
         // Sessions, links and places go with the row.
         store::users::delete_user(&tx, id).await?;
         let revoked = self.revoke(&tx, Subject::User(id), Revocation::EVERY, ctx.now()).await?;

@@ -78,6 +78,10 @@ impl Identity {
             self.record_refusal(ctx, account, "disabled").await?;
             return Err(IdentityError::AccountDisabled);
         }
+        if account.user.reset_required_at.is_some() {
+            self.record_refusal(ctx, account, "reset_required").await?;
+            return Err(IdentityError::ResetRequired);
+        }
         if self.inner.config.email_verification == EmailVerification::Required && account.user.email_verified_at.is_none() {
             self.record_refusal(ctx, account, "not_verified").await?;
             return Err(IdentityError::EmailNotVerified);
@@ -103,6 +107,10 @@ impl Identity {
         let attempt = self.admit(ctx, Some(email), email.as_str()).await?;
         let hash = attempt.account.as_ref().and_then(|account| account.password_hash.clone());
         match (self.inner.passwords.verify(password, hash).await?, &attempt.account) {
+            // Somebody signed in without it, such as with a passkey: it is void all the same.
+            (Verified::Right | Verified::RightButWeak, Some(account)) if account.user.reset_required_at.is_some() => {
+                Err(IdentityError::ResetRequired)
+            }
             (Verified::Right | Verified::RightButWeak, Some(account)) => Ok(account.clone()),
             _ => {
                 self.count_failure(ctx, &attempt, &actions::PASSWORD_WRONG).await?;

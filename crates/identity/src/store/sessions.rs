@@ -103,6 +103,7 @@ struct LiveRow {
     locale: String,
     email_verified_at: Option<i64>,
     disabled_at: Option<i64>,
+    reset_required_at: Option<i64>,
     last_sign_in_at: Option<i64>,
     user_created_at: i64,
     epoch: i64,
@@ -113,7 +114,7 @@ macro_rules! live {
     ($condition:literal) => {
         concat!(
             "SELECT s.id, s.user_id, s.kind, s.refresh_salt, s.refresh_seq, s.refreshed_at, s.user_agent, s.ip, s.created_at, s.last_seen_at,
-            s.expires_at, s.factor_at, s.proven_at, u.email, u.name, u.role, u.locale, u.email_verified_at, u.disabled_at, u.last_sign_in_at,
+            s.expires_at, s.factor_at, s.proven_at, u.email, u.name, u.role, u.locale, u.email_verified_at, u.disabled_at, u.reset_required_at, u.last_sign_in_at,
             u.created_at AS user_created_at, u.epoch
             FROM sessions s JOIN users u ON u.id = s.user_id WHERE ",
             $condition
@@ -146,6 +147,7 @@ impl TryFrom<LiveRow> for Live {
             locale: baluarte_kernel::Locale::from_tag(&row.locale).ok_or(DbError::Corrupt("users.locale"))?,
             email_verified_at: timestamp(row.email_verified_at),
             disabled_at: timestamp(row.disabled_at),
+            reset_required_at: timestamp(row.reset_required_at),
             last_sign_in_at: timestamp(row.last_sign_in_at),
             created_at: Timestamp::from_micros(row.user_created_at),
         };

@@ -5,11 +5,11 @@ use sea_orm::{
     ActiveValue::Set,
     ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, FromQueryResult, IntoActiveModel as _, QueryFilter as _,
     QueryOrder as _, QuerySelect as _,
-    sea_query::{Expr, LikeExpr},
+    sea_query::{Expr, LikeExpr, Query, SimpleExpr},
 };
 
 use super::{like_literal, links::Link, read, timestamp};
-use crate::model::{Email, Name, Person, ProfileChange, Role, User, UserFilter, fold};
+use crate::model::{AccountState, Email, FactorFilter, Name, Person, ProfileChange, Role, User, UserFilter, fold};
 
 #[expect(unreachable_pub, reason = "the derive needs its parts to be as public as what it makes of them")]
 mod user {
@@ -32,6 +32,7 @@ mod user {
         pub password_changed_at: i64,
         pub epoch: i64,
         pub disabled_at: Option<i64>,
+        pub reset_required_at: Option<i64>,
         pub last_sign_in_at: Option<i64>,
         pub created_at: i64,
     }
@@ -73,6 +74,7 @@ impl TryFrom<user::Model> for Account {
                 locale: Locale::from_tag(&row.locale).ok_or(DbError::Corrupt("users.locale"))?,
                 email_verified_at: timestamp(row.email_verified_at),
                 disabled_at: timestamp(row.disabled_at),
+                reset_required_at: timestamp(row.reset_required_at),
                 last_sign_in_at: timestamp(row.last_sign_in_at),
                 created_at: Timestamp::from_micros(row.created_at),
             },
@@ -97,6 +99,7 @@ pub(crate) async fn insert_user(tx: &Tx, new: NewRow<'_>, at: Timestamp) -> Resu
         password_changed_at: Set(at.micros()),
         epoch: Set(0),
         disabled_at: Set(None),
+        reset_required_at: Set(None),
         last_sign_in_at: Set(None),
         created_at: Set(at.micros()),
     };
@@ -145,12 +148,36 @@ pub(crate) async fn list_users(
     if let Some(disabled) = filter.disabled {
         select = select.filter(if disabled { user::Column::DisabledAt.is_not_null() } else { user::Column::DisabledAt.is_null() });
     }
+    select = match filter.state {
+        None => select,
+        Some(AccountState::Active) => select.filter(user::Column::DisabledAt.is_null()).filter(user::Column::ResetRequiredAt.is_null()),
+        Some(AccountState::Disabled) => select.filter(user::Column::DisabledAt.is_not_null()),
+        Some(AccountState::Unverified) => select.filter(user::Column::EmailVerifiedAt.is_null()),
+        Some(AccountState::ResetRequired) => select.filter(user::Column::ResetRequiredAt.is_not_null()),
+    };
+    if let Some(factor) = filter.factor {
+        select = select.filter(with_factor(factor));
+    }
     if let Some(after) = after {
         select = select.filter(user::Column::Id.lt(after.key()));
     }
     let rows = select.order_by_desc(user::Column::Id).limit(limit as u64 + 1).all(conn).await?;
     let users = rows.into_iter().map(|row| Account::try_from(row).map(|account| account.user)).collect::<Result<Vec<_>, _>>()?;
     Ok(Page::from_surplus(users, limit, |user| user.id.to_string()))
+}
+
+/// People with this factor in force, or with none.
+fn with_factor(factor: FactorFilter) -> SimpleExpr {
+    use sea_orm::ExprTrait as _;
+    let mut held = Query::select();
+    held.column("user_id").from("factors").and_where(Expr::col("confirmed_at").is_not_null());
+    if let FactorFilter::Kind(kind) = factor {
+        held.and_where(Expr::col("kind").eq(kind.as_str()));
+    }
+    match factor {
+        FactorFilter::None => user::Column::Id.not_in_subquery(held),
+        FactorFilter::Any | FactorFilter::Kind(_) => user::Column::Id.in_subquery(held),
+    }
 }
 
 #[derive(FromQueryResult)]
@@ -205,7 +232,7 @@ pub(crate) async fn mark_sign_in(tx: &Tx, account: &Account, at: Timestamp) -> R
 
 /// The second of two changes that began from the same password finds nothing to change. A link in a mail or the
 /// confirmation of an address also proves the address ($5).
-const SET_PASSWORD: &str = "UPDATE users SET password_hash = $1, password_changed_at = $2,
+const SET_PASSWORD: &str = "UPDATE users SET password_hash = $1, password_changed_at = $2, reset_required_at = NULL,
     email_verified_at = CASE WHEN $5 THEN COALESCE(email_verified_at, $2) ELSE email_verified_at END
     WHERE id = $3 AND password_changed_at = $4 AND disabled_at IS NULL";
 
@@ -298,19 +325,37 @@ pub(crate) async fn delete_user(tx: &Tx, id: UserId) -> Result<(), DbError> {
     Ok(())
 }
 
-#[derive(FromQueryResult)]
-struct IdRow {
-    id: String,
+/// What was bound to the password is void with it: links, open questions, sign-ins that are under way.
+const REQUIRE_RESET: &str = "UPDATE users SET reset_required_at = $1,
+    password_changed_at = CASE WHEN password_changed_at < $1 THEN $1 ELSE password_changed_at + 1 END WHERE id = $2";
+
+/// The password does not sign in any more until another one is chosen.
+pub(crate) async fn require_reset(tx: &Tx, id: UserId, at: Timestamp) -> Result<(), DbError> {
+    tx.execute_raw(sql(tx, REQUIRE_RESET, [at.micros().into(), id.to_string().into()])).await?;
+    Ok(())
 }
 
-const ADMINS: &str = "SELECT id FROM users WHERE role = $1 AND disabled_at IS NULL";
-const ADMINS_LOCKED: &str = "SELECT id FROM users WHERE role = $1 AND disabled_at IS NULL ORDER BY id FOR UPDATE";
+#[derive(FromQueryResult)]
+struct LeaderRow {
+    id: String,
+    role: String,
+}
 
-/// Whether somebody but `id` is an administrator who can sign in. Held true until the transaction ends: PostgreSQL
-/// would let two administrators remove each other at the same time unless both took the rows; SQLite has one writer.
-pub(crate) async fn has_other_admin(db: &Db, tx: &Tx, id: UserId) -> Result<bool, DbError> {
-    let text = db.per_dialect(ADMINS, ADMINS_LOCKED);
-    let admins = IdRow::find_by_statement(sql(tx, text, [baluarte_kernel::Principal::ADMIN.into()])).all(tx).await?;
-    let id = id.to_string();
-    Ok(admins.iter().any(|admin| admin.id != id))
+/// Somebody who may sign in and administer.
+#[derive(Debug, Clone)]
+pub(crate) struct Leader {
+    pub(crate) id: UserId,
+    pub(crate) role: Role,
+}
+
+const LEADERS: &str = "SELECT id, role FROM users WHERE role IN ($1, $2) AND disabled_at IS NULL";
+const LEADERS_LOCKED: &str = "SELECT id, role FROM users WHERE role IN ($1, $2) AND disabled_at IS NULL ORDER BY id FOR UPDATE";
+
+/// The administrators and owners who can sign in. Held true until the transaction ends: PostgreSQL would let two of them
+/// remove each other at the same time unless both took the rows; SQLite has one writer. Taken before any other row.
+pub(crate) async fn lock_leaders(db: &Db, tx: &Tx) -> Result<Vec<Leader>, DbError> {
+    use baluarte_kernel::Principal;
+    let text = db.per_dialect(LEADERS, LEADERS_LOCKED);
+    let rows = LeaderRow::find_by_statement(sql(tx, text, [Principal::ADMIN.into(), Principal::OWNER.into()])).all(tx).await?;
+    rows.iter().map(|row| Ok(Leader { id: read("users.id", &row.id)?, role: read("users.role", &row.role)? })).collect()
 }

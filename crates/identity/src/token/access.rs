@@ -248,6 +248,7 @@ mod tests {
             locale: Locale::En,
             email_verified_at: None,
             disabled_at: None,
+            reset_required_at: None,
             last_sign_in_at: None,
             created_at: now(),
         }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use baluarte_component::Tasks;
-use baluarte_identity::{Email, Identity, IdentityError, Name, NewAccount, Role, User, UserFilter};
+use baluarte_identity::{Act, Email, Identity, IdentityError, Name, NewAccount, Reason, Role, User, UserFilter};
 use baluarte_kernel::{Clock, Ctx, PageQuery, Secret};
 use clap::{Args, Subcommand};
 use tokio::runtime::Handle;
@@ -23,6 +23,15 @@ pub(super) enum UserCommand {
         /// Part of the address or of the name
         #[arg(long)]
         query: Option<String>,
+        /// Only this role
+        #[arg(long)]
+        role: Option<String>,
+        /// Only those that are `active`, `disabled`, `unverified` or `reset_required`
+        #[arg(long)]
+        state: Option<String>,
+        /// Only those with this second factor: `totp`, `email`, `sms`, `passkey`, `any` or `none`
+        #[arg(long)]
+        factor: Option<String>,
         /// One JSON object a line
         #[arg(long)]
         json: bool,
@@ -31,23 +40,59 @@ pub(super) enum UserCommand {
     Disable {
         /// The account's address
         email: String,
+        /// Why: kept in the audit log
+        #[arg(long)]
+        reason: Option<String>,
     },
     /// Let a disabled account sign in again
     Enable {
         /// The account's address
         email: String,
+        /// Why: kept in the audit log
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Sign somebody out everywhere
+    EndSessions {
+        /// The account's address
+        email: String,
+        /// Why: kept in the audit log
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Make somebody's password void and mail them a link to choose another one; ends all sessions
+    RequireReset {
+        /// The account's address
+        email: String,
+        /// Why: kept in the audit log
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Clear the counts of failed attempts that keep somebody out
+    Unblock {
+        /// The account's address
+        email: String,
+        /// Why: kept in the audit log
+        #[arg(long)]
+        reason: Option<String>,
     },
     /// Give an account another role
     SetRole {
         /// The account's address
         email: String,
-        /// `admin`, `user`, or a role of your own that routes ask for
+        /// `owner`, `admin`, `support`, `read-only`, `user`, or a role of your own that routes ask for
         role: String,
+        /// Why: kept in the audit log
+        #[arg(long)]
+        reason: Option<String>,
     },
     /// Take away all second factors of somebody who has lost them; ends all sessions of the account and tells its owner
     ResetMfa {
         /// The account's address
         email: String,
+        /// How it was made sure that it is the owner who asks: kept in the audit log
+        #[arg(long)]
+        reason: Option<String>,
     },
     /// Delete an account and everything that is known of its owner, for good
     Delete {
@@ -73,7 +118,7 @@ pub(super) struct Create {
     /// What people see; the part before the @ when absent
     #[arg(long)]
     name: Option<String>,
-    /// `admin`, `user`, or a role of your own that routes ask for
+    /// `owner`, `admin`, `support`, `read-only`, `user`, or a role of your own that routes ask for
     #[arg(long, default_value = "user")]
     role: String,
     /// Read the password from the first line of standard input
@@ -99,35 +144,42 @@ impl UserCommand {
         let ctx = Ctx::operator(kit.clock.clone());
         let output = match self {
             Self::Create(create) => create.act(&ctx, &identity).await,
-            Self::List { query, json } => list(&ctx, &identity, query, json).await,
-            Self::Disable { email } => {
-                let user = find(&ctx, &identity, &email).await?;
-                identity
-                    .disable_user(&ctx, user.id)
+            Self::List { query, role, state, factor, json } => {
+                let filter = UserFilter {
+                    query,
+                    role: role.map(|role| role.parse().map_err(Failure::usage)).transpose()?,
+                    state: state.map(|state| state.parse().map_err(Failure::usage)).transpose()?,
+                    factor: factor.map(|factor| factor.parse().map_err(Failure::usage)).transpose()?,
+                    ..UserFilter::default()
+                };
+                list(&ctx, &identity, &filter, json).await
+            }
+            Self::Disable { email, reason } => {
+                act(&ctx, &identity, &email, Act::Disable, reason, |user| format!("{} is disabled and signed out everywhere\n", user.email))
                     .await
-                    .map_err(refused)
-                    .map(|user| format!("{} is disabled and signed out everywhere\n", user.email))
             }
-            Self::Enable { email } => {
-                let user = find(&ctx, &identity, &email).await?;
-                identity.enable_user(&ctx, user.id).await.map_err(refused).map(|user| format!("{} may sign in again\n", user.email))
+            Self::Enable { email, reason } => {
+                act(&ctx, &identity, &email, Act::Enable, reason, |user| format!("{} may sign in again\n", user.email)).await
             }
-            Self::SetRole { email, role } => {
+            Self::EndSessions { email, reason } => {
+                act(&ctx, &identity, &email, Act::EndSessions, reason, |user| format!("{} is signed out everywhere\n", user.email)).await
+            }
+            Self::RequireReset { email, reason } => {
+                let done = |user: &User| format!("{} has to choose a new password: a link was mailed\n", user.email);
+                act(&ctx, &identity, &email, Act::RequireReset, reason, done).await
+            }
+            Self::Unblock { email, reason } => {
+                act(&ctx, &identity, &email, Act::Unblock, reason, |user| format!("failed attempts on {} are forgotten\n", user.email))
+                    .await
+            }
+            Self::SetRole { email, role, reason } => {
                 let role: Role = role.parse().map_err(Failure::usage)?;
-                let user = find(&ctx, &identity, &email).await?;
-                identity
-                    .set_role(&ctx, user.id, role)
-                    .await
-                    .map_err(refused)
-                    .map(|user| format!("{} has the role {}\n", user.email, user.role.as_str()))
+                let done = |user: &User| format!("{} has the role {}\n", user.email, user.role.as_str());
+                act(&ctx, &identity, &email, Act::SetRole(role), reason, done).await
             }
-            Self::ResetMfa { email } => {
-                let user = find(&ctx, &identity, &email).await?;
-                identity
-                    .reset_factors(&ctx, user.id)
-                    .await
-                    .map_err(refused)
-                    .map(|()| format!("{} has no second factor any more and is signed out everywhere\n", user.email))
+            Self::ResetMfa { email, reason } => {
+                let done = |user: &User| format!("{} has no second factor any more and is signed out everywhere\n", user.email);
+                act(&ctx, &identity, &email, Act::RemoveFactors, reason, done).await
             }
             Self::Delete { email, yes } => {
                 let user = find(&ctx, &identity, &email).await?;
@@ -167,12 +219,25 @@ impl Create {
     }
 }
 
-async fn list(ctx: &Ctx, identity: &Identity, query: Option<String>, json: bool) -> Result<String, Failure> {
-    let filter = UserFilter { query, ..UserFilter::default() };
+/// Does something to the account with this address and says so.
+async fn act(
+    ctx: &Ctx,
+    identity: &Identity,
+    email: &str,
+    act: Act,
+    reason: Option<String>,
+    said: impl FnOnce(&User) -> String,
+) -> Result<String, Failure> {
+    let reason = Reason::optional(reason.as_deref().unwrap_or_default()).map_err(Failure::usage)?;
+    let user = find(ctx, identity, email).await?;
+    identity.act(ctx, user.id, act, reason.as_ref()).await.map(|user| said(&user)).map_err(refused)
+}
+
+async fn list(ctx: &Ctx, identity: &Identity, filter: &UserFilter, json: bool) -> Result<String, Failure> {
     let mut page = PageQuery { limit: Some(PageQuery::MAX), cursor: None };
     let mut out = String::new();
     loop {
-        let found = identity.list_users(ctx, &filter, &page).await.map_err(refused)?;
+        let found = identity.list_users(ctx, filter, &page).await.map_err(refused)?;
         for user in found.items {
             line(&mut out, &user, json);
         }
@@ -188,11 +253,15 @@ fn line(out: &mut String, user: &User, json: bool) {
     let _ = if json {
         let view = serde_json::json!({
             "id": user.id, "email": user.email.to_string(), "name": user.name.to_string(), "role": user.role.as_str(),
-            "disabled": disabled, "created_at": user.created_at,
+            "disabled": disabled, "reset_required": user.reset_required_at.is_some(), "created_at": user.created_at,
         });
         writeln!(out, "{view}")
     } else {
-        let state = if disabled { "  disabled" } else { "" };
+        let state = match user.reset_required_at {
+            _ if disabled => "  disabled",
+            Some(_) => "  reset required",
+            None => "",
+        };
         writeln!(out, "{}  {:<8}  {}  {}{state}", user.id, user.role.as_str(), user.email, user.name)
     };
 }

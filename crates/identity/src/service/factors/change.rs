@@ -2,7 +2,7 @@
 
 use baluarte_audit::Entry;
 use baluarte_db::Tx;
-use baluarte_kernel::{Ctx, Event, UserId};
+use baluarte_kernel::{Ctx, Event};
 
 use super::Identity;
 use crate::{
@@ -51,35 +51,6 @@ impl Identity {
             }
             store::factors::recovery::forget(tx, account.user.id).await?;
         }
-        Ok(())
-    }
-
-    /// For somebody who has lost everything: the operator, who knows them, takes their factors away. All sessions end.
-    pub async fn reset_factors(&self, ctx: &Ctx, id: UserId) -> Result<(), IdentityError> {
-        ctx.require_admin()?;
-        let now = ctx.now();
-        let tx = self.inner.kit.db.begin().await?;
-        store::factors::lock_user(&tx, id).await?;
-        let account = store::users::find_user(&tx, id).await?.ok_or(IdentityError::UserNotFound(id))?;
-        let kinds = store::factors::list_factors(&tx, id).await?;
-        store::factors::remove_all(&tx, id).await?;
-        store::factors::passkeys::delete_passkeys(&tx, id).await?;
-        store::factors::recovery::forget(&tx, id).await?;
-        let devices = store::factors::trusted::forget_trusted(&tx, id).await?;
-        let ended = store::sessions::delete_sessions(&tx, id, None).await?;
-        let revoked = self.revoke_sessions(&tx, &ended, now).await?;
-        if !kinds.is_empty() {
-            self.inner.kit.notify.send(ctx, &tx, self.factor_mails().reset(&account.user, now)).await?;
-        }
-        for factor in &kinds {
-            let event = Event::FactorRemoved { user_id: id, factor: factor.kind.as_str().to_owned() };
-            self.inner.kit.jobs.publish(ctx, &tx, event).await?;
-        }
-        let entry = Entry::new(&actions::FACTORS_RESET, "user").of(id).detail("factors", kinds.len()).detail("sessions", ended.len());
-        self.inner.kit.audit.record(ctx, &tx, entry.detail("trusted_devices", devices));
-        tx.commit().await?;
-        self.announce(revoked);
-        tracing::warn!(target: "identity", user_id = %id, factors = kinds.len(), "the operator took away all second factors");
         Ok(())
     }
 }

@@ -45,7 +45,10 @@ impl Identity {
     }
 
     pub(super) fn policy_of(&self, role: &Role) -> MfaPolicy {
-        self.inner.config.mfa.get(role.as_str()).copied().unwrap_or_default()
+        let mfa = &self.inner.config.mfa;
+        // What is demanded of administrators holds for owners, unless they are named themselves.
+        let above = || mfa.get(Role::admin().as_str()).filter(|_| role.is_owner());
+        mfa.get(role.as_str()).or_else(above).copied().unwrap_or_default()
     }
 
     /// A session begun without a factor ends where its owner's role has come to demand one.
@@ -53,7 +56,7 @@ impl Identity {
         live.factor_at.is_some() || self.policy_of(&live.user.role) != MfaPolicy::Required
     }
 
-    fn factor_mails(&self) -> FactorMails<'_> {
+    pub(super) fn factor_mails(&self) -> FactorMails<'_> {
         FactorMails(&self.inner.mails)
     }
 
@@ -92,7 +95,7 @@ impl Identity {
     }
 
     /// `has_factor`: then the factor has to have been proven lately, not the password alone.
-    async fn is_fresh(&self, ctx: &Ctx, has_factor: bool) -> Result<bool, IdentityError> {
+    pub(super) async fn is_fresh(&self, ctx: &Ctx, has_factor: bool) -> Result<bool, IdentityError> {
         let Some(id) = ctx.user()?.session_id else { return Ok(false) };
         let Some(live) = store::sessions::find_by_id(self.inner.kit.db.read(), id).await? else { return Ok(false) };
         let since = ctx.now().minus(FRESH);

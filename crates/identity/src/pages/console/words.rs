@@ -1,0 +1,80 @@
+baluarte_web::texts! {
+    /// The words of the pages for those who help to run the place.
+    pub(in crate::pages) struct ConsoleWords {
+        users: "Users", "Usuarios", "Usuários";
+        users_lead: "Everybody who has an account here.", "Todas las personas que tienen una cuenta aquí.", "Todas as pessoas que têm uma conta aqui.";
+        search: "Search", "Buscar", "Buscar";
+        search_hint: "Part of the address or of the name.", "Parte del correo o del nombre.", "Parte do e-mail ou do nome.";
+        role: "Role", "Rol", "Função";
+        state: "State", "Estado", "Situação";
+        factor: "Second factor", "Segundo factor", "Segundo fator";
+        plan: "Plan", "Plan", "Plano";
+        any: "All", "Todos", "Todos";
+        active: "Active", "Activa", "Ativa";
+        disabled: "Disabled", "Desactivada", "Desativada";
+        unverified: "Not confirmed", "Sin confirmar", "Não confirmada";
+        reset_required: "New password needed", "Necesita contraseña nueva", "Precisa de nova senha";
+        with_any: "Any", "Alguno", "Algum";
+        with_none: "None", "Ninguno", "Nenhum";
+        totp: "Authenticator app", "Aplicación de autenticación", "Aplicativo autenticador";
+        email: "Code by e-mail", "Código por correo", "Código por e-mail";
+        sms: "Code by text message", "Código por SMS", "Código por SMS";
+        passkey: "Passkey", "Llave de acceso", "Chave de acesso";
+        nobody: "Nobody fits.", "Nadie coincide.", "Ninguém corresponde.";
+        next: "Next page", "Página siguiente", "Próxima página";
+        never: "never", "nunca", "nunca";
+        last_sign_in: "Last sign-in", "Último inicio de sesión", "Última entrada";
+        created: "Created", "Creada", "Criada";
+        address: "E-mail address", "Correo electrónico", "E-mail";
+        identifier: "Identifier", "Identificador", "Identificador";
+        back: "All users", "Todos los usuarios", "Todos os usuários";
+
+        acts: "What you can do", "Qué puedes hacer", "O que você pode fazer";
+        acts_lead: "Everything is recorded with your name and the reason you give.", "Todo queda registrado con tu nombre y el motivo que indiques.", "Tudo fica registrado com o seu nome e o motivo que você indicar.";
+        nothing: "Your role lets you look, or this person's role is above yours.", "Tu rol solo permite mirar, o el rol de esta persona está por encima del tuyo.", "A sua função só permite ver, ou a função desta pessoa está acima da sua.";
+        reason: "Reason", "Motivo", "Motivo";
+        reason_optional: "Reason (optional)", "Motivo (opcional)", "Motivo (opcional)";
+        end_sessions: "Sign out everywhere", "Cerrar todas sus sesiones", "Encerrar todas as sessões";
+        end_sessions_lead: "Every device has to sign in again; trusted browsers are forgotten.", "Cada dispositivo tendrá que iniciar sesión de nuevo; se olvidan los navegadores de confianza.", "Cada dispositivo terá que entrar de novo; os navegadores confiáveis são esquecidos.";
+        unblock: "Clear failed attempts", "Borrar los intentos fallidos", "Limpar as tentativas sem sucesso";
+        unblock_lead: "For an owner who is told to wait.", "Para quien recibe el aviso de esperar.", "Para quem recebe o aviso de esperar.";
+        require_reset: "Require a new password", "Exigir una contraseña nueva", "Exigir uma nova senha";
+        require_reset_lead: "The password stops working, every device is signed out, and a link to choose a new one is mailed. Nobody else ever sets it.", "La contraseña deja de funcionar, se cierran todas las sesiones y se envía un enlace para elegir otra. Nadie más la define.", "A senha deixa de funcionar, todas as sessões são encerradas e um link para escolher outra é enviado. Ninguém mais a define.";
+        disable: "Disable the account", "Desactivar la cuenta", "Desativar a conta";
+        disable_lead: "Signs them out everywhere and keeps them from signing in.", "Cierra todas sus sesiones y le impide iniciar otra.", "Encerra todas as sessões e impede de entrar.";
+        enable: "Enable the account", "Activar la cuenta", "Ativar a conta";
+        enable_lead: "They may sign in again.", "Podrá iniciar sesión de nuevo.", "Poderá entrar de novo.";
+        give_role: "Change the role", "Cambiar el rol", "Mudar a função";
+        give_role_lead: "owner, admin, support, read-only, user, or a role of your own that routes ask for.", "owner, admin, support, read-only, user o un rol propio que pidan las rutas.", "owner, admin, support, read-only, user ou uma função própria que as rotas peçam.";
+        lost_factor: "Remove a lost second factor", "Quitar un segundo factor perdido", "Remover um segundo fator perdido";
+        lost_factor_lead: "First make sure that it is the owner who asks, by other means than mail. Say below how you did. They are told by mail and signed out everywhere.", "Primero asegúrate de que lo pide la persona titular, por otro medio que el correo. Indica abajo cómo lo hiciste. Se le avisa por correo y se cierran todas sus sesiones.", "Primeiro confirme que é a pessoa titular quem pede, por outro meio que não o e-mail. Diga abaixo como fez. Ela é avisada por e-mail e todas as sessões são encerradas.";
+        checked: "How you made sure", "Cómo te aseguraste", "Como você confirmou";
+        which: "Which one", "Cuál", "Qual";
+        all_factors: "All, and the recovery codes", "Todos, y los códigos de recuperación", "Todos, e os códigos de recuperação";
+        bad_reason: "Give a reason of 1 to 300 characters, on one line.", "Indica un motivo de 1 a 300 caracteres, en una línea.", "Indique um motivo de 1 a 300 caracteres, em uma linha.";
+        bad_role: "A role has 1 to 32 lower-case letters, digits, hyphens or underscores.", "Un rol tiene de 1 a 32 letras minúsculas, cifras, guiones o guiones bajos.", "Uma função tem de 1 a 32 letras minúsculas, números, hífens ou sublinhados.";
+        gone: "That was not there any more.", "Eso ya no estaba.", "Isso já não existia.";
+        done: "Done.", "Hecho.", "Feito.";
+
+        factors: "Second factors", "Segundos factores", "Segundos fatores";
+        no_factors: "None is set up.", "No hay ninguno configurado.", "Nenhum está configurado.";
+        recovery_left: "Recovery codes left: {}", "Códigos de recuperación restantes: {}", "Códigos de recuperação restantes: {}";
+        since: "Since", "Desde", "Desde";
+        last_used: "Last used", "Último uso", "Último uso";
+        devices: "Devices", "Dispositivos", "Dispositivos";
+        no_devices: "Signed in nowhere.", "Sin sesiones abiertas.", "Sem sessões abertas.";
+        last_seen: "Last seen", "Última actividad", "Última atividade";
+        trusted: "asked for no second factor", "no se le pide segundo factor", "não se pede segundo fator";
+        attempts: "Failed attempts", "Intentos fallidos", "Tentativas sem sucesso";
+        no_attempts: "None that count.", "Ninguno que cuente.", "Nenhuma que conte.";
+        what_sign_in: "Signing in", "Al iniciar sesión", "Ao entrar";
+        what_second_factor: "Second factor", "Segundo factor", "Segundo fator";
+        from_anywhere: "from anywhere", "desde cualquier lugar", "de qualquer lugar";
+        blocked_until: "refused until", "rechazado hasta", "recusado até";
+        messages: "Messages", "Mensajes", "Mensagens";
+        no_messages: "Nothing was sent lately.", "No se envió nada últimamente.", "Nada foi enviado ultimamente.";
+        entries: "Recent entries of the audit log", "Entradas recientes del registro de auditoría", "Entradas recentes do registro de auditoria";
+        no_entries: "None.", "Ninguna.", "Nenhuma.";
+        latest: "The latest are shown.", "Se muestran las más recientes.", "São mostradas as mais recentes.";
+    }
+}
