@@ -109,6 +109,13 @@ impl Policy {
     }
 }
 
+impl Policy {
+    /// Kinds with a limit have a lane of their own.
+    pub(crate) const fn lane(&self, kind: &'static str) -> &'static str {
+        if self.at_once.is_some() { kind } else { "" }
+    }
+}
+
 impl Default for Policy {
     fn default() -> Self {
         Self::new()

@@ -196,7 +196,7 @@ impl Jobs {
         Ok(NewJob {
             id: JobId::generate(),
             kind,
-            lane: if policy.at_once.is_some() { kind } else { "" },
+            lane: policy.lane(kind),
             priority: options.priority.unwrap_or(policy.priority).stored(),
             run_at: options.run_at.unwrap_or(now).max(now),
             payload,

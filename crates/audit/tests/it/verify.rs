@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use baluarte_audit::{Audit, AuditConfig, Checkpoint, Entry, Parts, Shown, Verdict, verify};
 use baluarte_db::{Db, Dialect, sea_orm::ConnectionTrait as _};
-use baluarte_kernel::{Clock, Ctx, Secret};
+use baluarte_kernel::{Clock, Ctx, Secret, UserId};
 use baluarte_secrets::Secrets;
 use baluarte_testkit::{TestDb, each_backend};
 
@@ -218,6 +218,65 @@ each_backend! {
         tamper(&db, &["DELETE FROM audit_checkpoints"]).await;
         let exchanged = Checkpoint { hash: [7; 32], ..anchor };
         assert!(first(&check_with(&db, vec![exchanged]).await).contains("has another hash than the anchor of"));
+    }
+
+    async fn entries_written_anew_with_hashes_that_are_right_contradict_the_checkpoint(test: TestDb) {
+        let (db, audit) = open(&test).await;
+        fill(&db, &audit, &test.clock, 8).await;
+        assert_eq!(audit.checkpoint().await.unwrap().unwrap().seq, 9);
+        tamper(&db, &[
+            "DELETE FROM audit_entries WHERE seq > 5",
+            "UPDATE audit_head SET seq = 5, hash = (SELECT hash FROM audit_entries WHERE seq = 5)",
+        ]).await;
+        // As the server itself would write them; one transaction, for nothing moves the end of the chain any more.
+        let tx = db.begin().await.unwrap();
+        for round in 0..4_u32 {
+            audit.record(&Ctx::system(test.clock.clone()), &tx, Entry::new(&TRIED, "thing").of(round));
+        }
+        tx.commit().await.unwrap();
+        tamper(&db, &["UPDATE audit_head SET seq = 9, hash = (SELECT hash FROM audit_entries WHERE seq = 9)"]).await;
+        let verdict = check(&db).await;
+        assert!(first(&verdict).starts_with("entry 9 ") && first(&verdict).contains("has another hash than the checkpoint of"), "{}", first(&verdict));
+    }
+
+    async fn personal_fields_that_are_gone_without_a_later_word_about_that_person_are_found(test: TestDb) {
+        let (db, audit) = open(&test).await;
+        fill(&db, &audit, &test.clock, 6).await;
+        let tx = db.begin().await.unwrap();
+        audit.erase_person(&Ctx::system(test.clock.clone()), &tx, UserId::generate());
+        tx.commit().await.unwrap();
+        // An entry of another kind, one about somebody else, one that there is not, and one from before.
+        for by in [5, 8, 99, 2] {
+            let strip = "UPDATE audit_entries SET salt = NULL, actor_name = NULL, ip = NULL, user_agent = NULL, personal_details = NULL";
+            tamper(&db, &[&format!("{strip}, erased_by = {by} WHERE seq = 4")]).await;
+            let said = first(&check(&db).await);
+            assert!(said.starts_with("entry 4 ") && said.ends_with(&format!("lost its personal fields, and entry {by} does not tell of that")), "{said}");
+        }
+    }
+
+    async fn an_end_of_the_chain_that_is_not_its_last_entry_is_found(test: TestDb) {
+        let (db, audit) = open(&test).await;
+        fill(&db, &audit, &test.clock, 4).await;
+        tamper(&db, &["UPDATE audit_head SET hash = (SELECT hash FROM audit_entries WHERE seq = 3)"]).await;
+        assert_eq!(first(&check(&db).await), "entry 5 does not have the hash that the end of the chain has");
+    }
+
+    async fn a_key_or_a_pruning_that_nobody_vouches_for_is_found(test: TestDb) {
+        let (db, audit) = open(&test).await;
+        fill(&db, &audit, &test.clock, 6).await;
+        audit.checkpoint().await.unwrap();
+        tamper(&db, &[
+            "CREATE TABLE before AS SELECT signature FROM audit_keys",
+            "UPDATE audit_keys SET signature = '00'",
+        ]).await;
+        assert!(check(&db).await.broken.iter().any(|it| it.what.contains("is not vouched for by the one before")));
+        tamper(&db, &["UPDATE audit_keys SET signature = (SELECT signature FROM before)"]).await;
+        assert_eq!(check(&db).await.broken, []);
+        tamper(&db, &[
+            "INSERT INTO audit_prunings (seq, hash, at, kid, signature) SELECT 3, hash, 0, (SELECT kid FROM audit_keys), '00' FROM audit_entries WHERE seq = 3",
+            "DELETE FROM audit_entries WHERE seq <= 3",
+        ]).await;
+        assert!(check(&db).await.broken.iter().any(|it| it.what.contains("the pruning up to entry 3 is not signed by a key of this chain")));
     }
 
     async fn a_key_that_was_exchanged_is_found(test: TestDb) {

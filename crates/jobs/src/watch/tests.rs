@@ -13,7 +13,11 @@ use serde::{Deserialize, Serialize};
 
 use super::*;
 use crate::{
-    Failure, Job, JobId, JobView, JobsConfig, MIGRATIONS, Options, Policy, Recurring, Registry, Run, State, Subscription, store::operator,
+    Failure, Job, JobId, JobView, JobsConfig, MIGRATIONS, Options, Policy, Recurring, Registry, Run, State, Subscription,
+    store::{
+        claim::{self, Ended, Ending, Taker},
+        operator,
+    },
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -316,6 +320,38 @@ each_backend! {
         assert_eq!(workers::rescue(&site.db, &late, test.clock.now()).await.expect("tried"), 0);
         let kept = site.found(id).await;
         assert_eq!((kept.state, kept.worker.as_deref(), late.len()), (State::Running, Some("wrk_new"), 1));
+    }
+
+    async fn whoever_was_taken_for_dead_gets_nothing_and_has_no_say_any_more(test: TestDb) {
+        let site = Site::new(&test, JobsConfig::default()).await;
+        for worker in ["wrk_1", "wrk_2"] {
+            workers::register(&site.db, worker, worker, 10, test.clock.now()).await.expect("registered");
+        }
+        site.execute("UPDATE workers SET lost_at = 1 WHERE id = 'wrk_1'", []).await;
+        let id = site.deed(false).await;
+        let taker = |worker| Taker { worker, now: test.clock.now() };
+        let tx = site.db.begin().await.expect("a transaction");
+        let taken = async |worker| claim::claim(&tx, &site.db, taker(worker), "", &["test.deed"], 9).await.expect("claimed").len();
+        assert_eq!((taken("wrk_1").await, taken("wrk_2").await), (0, 1));
+        tx.commit().await.expect("committed");
+        let endings = || {
+            let error = || "no".to_owned();
+            [Ending::Done, Ending::Retry { at: test.clock.now(), counts: true, error: error() }, Ending::Dead { error: error() }, Ending::Canceled { error: error() }]
+        };
+        // Another worker's word, and this worker's word about a run before this one.
+        for (worker, attempt) in [("wrk_1", 1), ("wrk_2", 0)] {
+            for ending in endings() {
+                let done = ending == Ending::Done;
+                if done && worker == "wrk_2" {
+                    continue;
+                }
+                let tx = site.db.begin().await.expect("a transaction");
+                claim::finish(&tx, &site.db, taker(worker), &[Ended { id, attempt, ending, schedule: None }]).await.expect("written");
+                tx.commit().await.expect("committed");
+                let kept = site.found(id).await;
+                assert_eq!((kept.state, kept.worker.as_deref(), kept.attempts), (State::Running, Some("wrk_2"), 1), "{worker} {done}");
+            }
+        }
     }
 
     async fn many_jobs_of_a_lost_worker_are_rescued_piece_by_piece(test: TestDb) {

@@ -213,6 +213,8 @@ impl Worker {
             }
             if now >= self.keep_schedules_at {
                 self.agenda.keep(&self.jobs).await?;
+                self.look_into_other_lanes().await?;
+                self.lanes.look_everywhere();
                 self.keep_schedules_at = now + KEPT;
             }
             if now >= self.look_at {

@@ -11,7 +11,7 @@ use crate::{
     schedule::Agenda,
     store::{
         claim::{self, Taker},
-        workers,
+        queue, workers,
     },
     watch::BEATS,
 };
@@ -44,6 +44,7 @@ impl Worker {
             self.told_schedules = true;
         }
         self.agenda = Agenda::open(&self.jobs, schedules).await?;
+        self.look_into_other_lanes().await?;
         self.life = inner.db.live_as(&id);
         // Last: nobody is to miss a worker that did not get to the end of this.
         workers::register(&inner.db, &id, &self.shift.name, inner.config.concurrency, inner.clock.now()).await?;
@@ -52,6 +53,13 @@ impl Worker {
         self.beat_at = Instant::now() + inner.config.heartbeat.get() / BEATS;
         self.lanes.look_everywhere();
         Ok(())
+    }
+
+    /// A kind may have got a limit, or lost it, since its jobs were written, or other replicas may still see it so.
+    pub(super) async fn look_into_other_lanes(&self) -> Result<(), DbError> {
+        let handlers = &self.runner.registry.handlers;
+        let lane_of = |kind: &str| handlers.get_key_value(kind).map(|(kind, handler)| handler.policy.lane(kind));
+        queue::move_to_lanes(&self.jobs.inner.db, lane_of).await
     }
 
     /// A sign of life, and a look at what others want of what runs here.

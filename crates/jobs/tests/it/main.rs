@@ -5,5 +5,6 @@
 mod http_job;
 mod operator;
 mod queue;
+mod shift;
 mod turns;
 mod worker;

@@ -93,6 +93,16 @@ each_backend! {
         assert_eq!(site.run().await, ["later"]);
     }
 
+    async fn what_nobody_needs_any_more_is_not_begun(test: TestDb) {
+        let site = Site::new(&test).await;
+        let minute = std::time::Duration::from_secs(60);
+        site.note("too late", Options { expires_at: Some(test.clock.now().plus(minute)), ..Options::default() }).await;
+        site.note("in time", Options { expires_at: Some(test.clock.now().plus(minute * 2)), ..Options::default() }).await;
+        test.clock.advance(minute);
+        assert_eq!(site.run().await, ["in time"]);
+        assert!(site.run().await.is_empty(), "it does not come back");
+    }
+
     async fn a_unique_key_is_taken_while_its_job_waits(test: TestDb) {
         let site = Site::new(&test).await;
         let unique = || Options { unique_key: Some("k".to_owned()), ..Options::default() };

@@ -7,17 +7,15 @@ use std::{
 
 use baluarte_audit::{Audit, AuditConfig};
 use baluarte_backplane::Backplane;
-use baluarte_db::Db;
-use baluarte_jobs::{
-    Failure, Filter, Job, JobId, Jobs, JobsConfig, MIGRATIONS, Operator, Options, Policy, Priority, Registry, Run, Shift, State,
-};
+use baluarte_db::{Db, sea_orm::ConnectionTrait as _};
+use baluarte_jobs::{Failure, Filter, Job, JobId, Jobs, JobsConfig, MIGRATIONS, Operator, Options, Policy, Priority, Registry, Run, State};
 use baluarte_kernel::{Clock, Ctx, PageQuery, Secret};
 use baluarte_secrets::Secrets;
-use baluarte_telemetry::Metrics;
 use baluarte_testkit::{TestDb, each_backend};
 use serde::{Deserialize, Serialize};
-use tokio::{sync::Semaphore, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::Semaphore;
+
+use crate::shift::Worker;
 
 #[derive(Clone)]
 struct World {
@@ -77,18 +75,6 @@ struct Site {
     registry: Registry,
 }
 
-struct Worker {
-    stopping: CancellationToken,
-    task: JoinHandle<()>,
-}
-
-impl Worker {
-    async fn stop(self) {
-        self.stopping.cancel();
-        self.task.await.unwrap();
-    }
-}
-
 impl Site {
     /// At most so many runs at the same time.
     async fn new(test: &TestDb, concurrency: u32) -> Self {
@@ -106,10 +92,7 @@ impl Site {
     }
 
     fn worker(&self) -> Worker {
-        let stopping = CancellationToken::new();
-        let shift =
-            Shift { name: "test".to_owned(), stopping: stopping.clone(), grace: Duration::from_secs(30), metrics: Metrics::default() };
-        Worker { task: tokio::spawn(self.jobs.clone().work(self.registry.clone(), shift)), stopping }
+        Worker::start(&self.jobs, &self.registry, Duration::from_secs(30))
     }
 
     async fn enqueue<J: Job>(&self, jobs: &[J], options: Options) -> Vec<JobId> {
@@ -175,6 +158,22 @@ each_backend! {
         }
         site.world.gate.add_permits(6);
         site.until(State::Done, 13).await;
+        worker.stop().await;
+    }
+
+    async fn jobs_that_were_written_when_their_kind_had_another_limit_are_done(test: TestDb) {
+        let site = Site::new(&test, 5).await;
+        site.enqueue(&[Limited {}], Options::default()).await;
+        let later = Options { run_at: Some(site.ctx.now().plus(Duration::from_millis(50))), ..Options::default() };
+        site.enqueue(&[Quick("later".to_owned())], later).await;
+        site.enqueue(&[Quick("at once".to_owned())], Options::default()).await;
+        let tx = site.db.begin().await.unwrap();
+        // As a version wrote them in which the one kind had no limit and the other one had.
+        tx.execute_unprepared("UPDATE jobs SET lane = CASE WHEN lane = '' THEN 'test.quick' ELSE '' END").await.unwrap();
+        tx.commit().await.unwrap();
+        site.world.gate.add_permits(1);
+        let worker = site.worker();
+        site.until(State::Done, 3).await;
         worker.stop().await;
     }
 

@@ -11,14 +11,16 @@ use std::{
 use baluarte_audit::{Audit, AuditConfig};
 use baluarte_backplane::Backplane;
 use baluarte_db::{Db, sea_orm::ConnectionTrait as _, sql};
-use baluarte_jobs::{Failure, Filter, Job, JobId, Jobs, JobsConfig, MIGRATIONS, Operator, Options, Policy, Registry, Run, Shift, State};
+use baluarte_jobs::{Failure, Filter, Job, JobId, Jobs, JobsConfig, MIGRATIONS, Operator, Options, Policy, Registry, Run, State};
 use baluarte_kernel::{Clock, Ctx, PageQuery, Period, Secret};
 use baluarte_secrets::Secrets;
 use baluarte_telemetry::Metrics;
 use baluarte_testkit::{Dialect, TestDb, each_backend, run_on};
 use serde::{Deserialize, Serialize};
-use tokio::{sync::Semaphore, task::JoinHandle};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+
+use crate::shift::Worker;
 
 #[derive(Clone)]
 struct World {
@@ -80,18 +82,6 @@ struct Site {
     registry: Registry,
 }
 
-struct Worker {
-    stopping: CancellationToken,
-    task: JoinHandle<()>,
-}
-
-impl Worker {
-    async fn stop(self) {
-        self.stopping.cancel();
-        self.task.await.unwrap();
-    }
-}
-
 impl Site {
     async fn new(test: &TestDb) -> Self {
         let db = test.open(&[baluarte_audit::MIGRATIONS, MIGRATIONS]).await;
@@ -116,9 +106,7 @@ impl Site {
     }
 
     fn worker(&self, grace: Duration) -> Worker {
-        let stopping = CancellationToken::new();
-        let shift = Shift { name: "test".to_owned(), stopping: stopping.clone(), grace, metrics: Metrics::default() };
-        Worker { task: tokio::spawn(self.jobs.clone().work(self.registry.clone(), shift)), stopping }
+        Worker::start(&self.jobs, &self.registry, grace)
     }
 
     async fn enqueue<J: Job>(&self, job: J) -> JobId {

@@ -1,7 +1,7 @@
 //! A page as PostgreSQL copies it out: rows of values, each behind its length.
 
-use super::{COLUMNS, Stored, Unreadable, with_personal};
-use crate::link::{Hash, Link};
+use super::{COLUMNS, Stored, Unreadable, put_together};
+use crate::link::Hash;
 
 /// Written before the rows: a signature, flags and the length of nothing.
 const HEAD: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
@@ -33,27 +33,8 @@ impl<'a> Rows<'a> {
         }
         let number = |at: usize| values[at].map(|it: &[u8]| it.try_into().map(i64::from_be_bytes).map_err(|_| Unreadable)).transpose();
         let optional = |at: usize| values[at].map(|it| std::str::from_utf8(it).map_err(|_| Unreadable)).transpose();
-        let text = |at: usize| optional(at)?.ok_or(Unreadable);
         let hash = |at: usize| values[at].map(|it| Hash::try_from(it).map_err(|_| Unreadable)).transpose();
-        let link = Link {
-            seq: number(0)?.ok_or(Unreadable)?,
-            id: text(1)?,
-            kind: text(2)?,
-            at: number(3)?.ok_or(Unreadable)?,
-            action: text(4)?,
-            severity: text(5)?,
-            status: text(6)?,
-            actor_kind: text(7)?,
-            actor_id: optional(8)?,
-            actor_session: optional(9)?,
-            resource_kind: text(10)?,
-            resource_id: optional(11)?,
-            request_id: optional(12)?,
-            details: text(13)?,
-            personal: hash(14)?,
-        };
-        let fields = [optional(15)?, optional(16)?, optional(17)?, optional(18)?, optional(19)?];
-        Ok(Some(with_personal(link, fields, number(20)?, hash(21)?.ok_or(Unreadable)?)))
+        put_together(number, optional, hash).map(Some)
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Unreadable> {

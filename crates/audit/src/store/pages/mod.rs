@@ -126,27 +126,36 @@ where
     &'r str: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
     &'r [u8]: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
 {
-    let text = |at: usize| row.try_get::<&'r str, _>(at);
-    let optional = |at: usize| row.try_get::<Option<&'r str>, _>(at);
-    let hash = |bytes: &[u8]| Hash::try_from(bytes).map_err(|_| Unreadable);
-    let personal = row.try_get::<Option<&'r [u8]>, _>(14)?;
+    let number = |at: usize| Ok(row.try_get::<Option<i64>, _>(at)?);
+    let text = |at: usize| Ok(row.try_get::<Option<&'r str>, _>(at)?);
+    let hash = |at: usize| row.try_get::<Option<&'r [u8]>, _>(at)?.map(|it| Hash::try_from(it).map_err(|_| Unreadable)).transpose();
+    put_together(number, text, hash)
+}
+
+/// A link from its columns, by number.
+fn put_together<'a>(
+    number: impl Fn(usize) -> Result<Option<i64>, Unreadable>,
+    text: impl Fn(usize) -> Result<Option<&'a str>, Unreadable>,
+    hash: impl Fn(usize) -> Result<Option<Hash>, Unreadable>,
+) -> Result<Stored<'a>, Unreadable> {
+    let there = |at: usize| text(at)?.ok_or(Unreadable);
     let link = Link {
-        seq: row.try_get(0_usize)?,
-        id: text(1)?,
-        kind: text(2)?,
-        at: row.try_get(3_usize)?,
-        action: text(4)?,
-        severity: text(5)?,
-        status: text(6)?,
-        actor_kind: text(7)?,
-        actor_id: optional(8)?,
-        actor_session: optional(9)?,
-        resource_kind: text(10)?,
-        resource_id: optional(11)?,
-        request_id: optional(12)?,
-        details: text(13)?,
-        personal: personal.map(hash).transpose()?,
+        seq: number(0)?.ok_or(Unreadable)?,
+        id: there(1)?,
+        kind: there(2)?,
+        at: number(3)?.ok_or(Unreadable)?,
+        action: there(4)?,
+        severity: there(5)?,
+        status: there(6)?,
+        actor_kind: there(7)?,
+        actor_id: text(8)?,
+        actor_session: text(9)?,
+        resource_kind: there(10)?,
+        resource_id: text(11)?,
+        request_id: text(12)?,
+        details: there(13)?,
+        personal: hash(14)?,
     };
-    let fields = [optional(15)?, optional(16)?, optional(17)?, optional(18)?, optional(19)?];
-    Ok(with_personal(link, fields, row.try_get(20_usize)?, hash(row.try_get(21_usize)?)?))
+    let fields = [text(15)?, text(16)?, text(17)?, text(18)?, text(19)?];
+    Ok(with_personal(link, fields, number(20)?, hash(21)?.ok_or(Unreadable)?))
 }
