@@ -33,6 +33,8 @@ pub struct EdgeConfig {
     pub max_streams: u32,
     /// Headers whose name contains `_` look like others (`Remote_User`) to many applications. `false` removes them.
     pub underscore_headers: bool,
+    /// The header of this name, on every answer over HTTPS; `""`: none. For a whole host: what one page says replaces what another said.
+    pub strict_transport_security: String,
     pub tls: TlsConfig,
 }
 
@@ -52,6 +54,8 @@ impl Default for EdgeConfig {
             max_headers: 100,
             max_streams: 128,
             underscore_headers: false,
+            // A year. Subdomains are not ours to decide about.
+            strict_transport_security: "max-age=31536000".to_owned(),
             tls: TlsConfig::default(),
         }
     }
@@ -113,6 +117,10 @@ impl EdgeConfig {
                 "only \"off\" is possible in this release, HTTPS comes with the next; until then put a TLS terminator in front and name its address in server.trusted_proxies",
             );
         }
+        if let Err(problem) = check_transport_security(&self.strict_transport_security) {
+            let found = &self.strict_transport_security;
+            findings.add("edge.strict_transport_security", format!("found {found:?}, {problem}"));
+        }
         if self.cores > 1_024 {
             findings
                 .add("edge.cores", format!("{} threads are more than any machine has processors; 0 means one per processor", self.cores));
@@ -138,6 +146,54 @@ impl EdgeConfig {
         if self.max_target.get() >= self.max_head.get() {
             findings
                 .add("edge.max_target", format!("{} leaves no room for headers within edge.max_head ({})", self.max_target, self.max_head));
+        }
+    }
+}
+
+/// RFC 6797; and what browsers' preload lists ask for, since the word is a promise that takes months to take back.
+fn check_transport_security(text: &str) -> Result<(), &'static str> {
+    const EXPECTED: &str = "expected \"max-age=SECONDS\", perhaps with \"; includeSubDomains\" and \"; preload\", or \"\"";
+    if text.is_empty() {
+        return Ok(());
+    }
+    let (mut seconds, mut subdomains, mut preload) = (None, false, false);
+    for directive in text.split(';').map(|directive| directive.trim().to_ascii_lowercase()) {
+        match directive.split_once('=') {
+            Some(("max-age", value)) if seconds.is_none() => seconds = Some(value.parse::<u64>().map_err(|_| EXPECTED)?),
+            None if directive == "includesubdomains" => subdomains = true,
+            None if directive == "preload" => preload = true,
+            _ => return Err(EXPECTED),
+        }
+    }
+    match seconds {
+        None => Err(EXPECTED),
+        Some(seconds) if preload && (seconds < 31_536_000 || !subdomains) => {
+            Err("but preload lists take only a max-age of at least 31536000 with includeSubDomains")
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_transport_security;
+
+    #[test]
+    fn transport_security_is_a_span_and_preload_keeps_its_promises() {
+        let long = "max-age=63072000";
+        for good in ["", "max-age=0", long, &format!("{long}; includeSubDomains"), &format!("{long}; includeSubDomains; preload")] {
+            assert_eq!(check_transport_security(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "1y",
+            "max-age",
+            "max-age=1y",
+            "includeSubDomains",
+            &format!("{long}; preload"),
+            "max-age=1; includeSubDomains; preload",
+            "max-age=1\r\nx: y",
+        ] {
+            assert!(check_transport_security(bad).is_err(), "{bad}");
         }
     }
 }

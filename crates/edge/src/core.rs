@@ -10,7 +10,7 @@ use std::{
 
 use baluarte_kernel::{Clock, RequestMeta, Scheme, Timestamp};
 use baluarte_telemetry::{AccessLog, AccessNote, AccessRecord};
-use http::{Method, Version, uri::PathAndQuery};
+use http::{HeaderValue, Method, Version, uri::PathAndQuery};
 
 use crate::{
     Options,
@@ -27,6 +27,7 @@ pub(crate) struct Core {
     pub(crate) limits: HeadLimits,
     pub(crate) patience: Patience,
     pub(crate) keep_underscores: bool,
+    pub(crate) transport_security: Option<HeaderValue>,
     pub(crate) max_streams: u32,
     pub(crate) body_pause: std::time::Duration,
     pub(crate) header_timeout: std::time::Duration,
@@ -109,12 +110,19 @@ pub(crate) struct Exchange {
 
 /// The client left before there was an answer; nginx's number for it.
 const CLIENT_LEFT: u16 = 499;
+/// The server stopped before there was an answer.
+const STOPPED: u16 = 503;
+const SHUTDOWN: &str = "shutdown";
 
 impl Drop for Exchange {
     fn drop(&mut self) {
         let core = &self.core;
         let latency = self.began.elapsed();
-        let status = if self.status == 0 { CLIENT_LEFT } else { self.status };
+        let (status, refused) = match self.status {
+            0 if core.wires.is_cut_off() => (STOPPED, Some(SHUTDOWN)),
+            0 => (CLIENT_LEFT, self.refused),
+            status => (status, self.refused),
+        };
         self.wire.request_ends();
         core.stats.in_flight.add(-1);
         core.stats.answered(self.note.surface, &self.method, status, self.note.route.as_ref(), latency, self.bytes);
@@ -141,7 +149,7 @@ impl Drop for Exchange {
             bytes: self.bytes,
             aborted: !self.complete,
             note: &self.note,
-            refused: self.refused,
+            refused,
         };
         core.access.record(&record);
         if let Some(witness) = &self.note.witness {

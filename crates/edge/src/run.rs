@@ -13,6 +13,7 @@ use std::{
 use baluarte_kernel::Clock;
 use baluarte_telemetry::Telemetry;
 use bytes::BytesMut;
+use http::HeaderValue;
 use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -116,6 +117,7 @@ async fn core<D: Doors>(
         },
         patience,
         keep_underscores: config.underscore_headers,
+        transport_security: HeaderValue::from_str(&config.strict_transport_security).ok().filter(|value| !value.is_empty()),
         max_streams: config.max_streams,
         body_pause: config.body_timeout.get(),
         header_timeout: config.header_timeout.get(),
@@ -153,6 +155,8 @@ async fn core<D: Doors>(
     drop(listener);
     if graceful {
         finish(&wires, plan.options.shutdown_grace).await;
+    } else {
+        wires.command_all(Order::Cut);
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use std::{
 use baluarte_kernel::{RequestMeta, Scheme};
 use baluarte_proxy::{RequestBody, ResponseBody};
 use baluarte_telemetry::AccessNote;
-use baluarte_web::{Problem, RenderContext, problem};
+use baluarte_web::{Problem, RenderContext, SecurityHeaders, problem};
 use futures::FutureExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, uri::PathAndQuery};
 
@@ -24,7 +24,7 @@ use crate::{
     client,
     core::{Core, Exchange, Peer},
     door::Door,
-    headers::{self, Added},
+    headers::{self, About, Added},
     http1::{REFUSED_METHOD, host_is_valid, method_rule, number, says_upgrade, target_is_clean},
     proxy_protocol::Told,
     request_id::{RequestId, X_REQUEST_ID, keep_valid_trace},
@@ -238,7 +238,9 @@ impl<D: Door> Service<D> {
 
     fn finish(&self, response: &mut Response<ResponseBody>, exchange: &mut Exchange, tastes: &Tastes, id: RequestId) -> Added {
         let extensions = response.extensions_mut();
+        let mut set = None;
         if !extensions.is_empty() {
+            set = extensions.remove::<Arc<SecurityHeaders>>();
             if let Some(note) = extensions.remove::<AccessNote>() {
                 exchange.note = note;
             }
@@ -254,7 +256,8 @@ impl<D: Door> Service<D> {
         if exchange.version == Version::HTTP_2 {
             response.headers_mut().remove(header::CONNECTION);
         }
-        headers::harden(response.headers_mut(), exchange.meta.scheme, id)
+        let transport_security = self.core.transport_security.clone();
+        headers::harden(response.headers_mut(), About { scheme: exchange.meta.scheme, request_id: id, set, transport_security })
     }
 
     fn render(&self, response: &mut Response<ResponseBody>, problem: &Problem, exchange: &Exchange, tastes: &Tastes) {

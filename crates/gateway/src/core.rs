@@ -188,6 +188,7 @@ impl Core {
                 api_key: key.as_deref(),
                 route: &route.name,
                 upstream: route.target.upstream(),
+                plan: standing.as_ref().map_or("", |standing| &*standing.plan.name),
                 user_rate: standing.as_ref().and_then(|standing| standing.plan.rate),
                 ..Subject::anonymous(meta.client_ip)
             };
@@ -203,7 +204,7 @@ impl Core {
             return self.deny(denied, caller, &request, meta);
         }
 
-        let answer = match &route.target {
+        let mut answer = match &route.target {
             Target::Directory(directory) => Box::pin(directory.answer(&request)).await?,
             Target::Redirect(redirect) => redirect.answer(request.uri(), &meta.host, meta.scheme),
             Target::Fixed(fixed) => fixed.answer(),
@@ -224,6 +225,9 @@ impl Core {
                 }
             }
         };
+        if let Some(headers) = &route.headers {
+            answer.extensions_mut().insert(Arc::clone(headers));
+        }
         Ok(answer)
     }
 

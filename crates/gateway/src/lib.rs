@@ -26,7 +26,7 @@ use baluarte_limits::Limits;
 use crate::snapshot::{Member, Snapshot};
 pub use crate::{
     calls::Audited,
-    config::{GatewayConfig, HealthConfig, KnownNames, RespondConfig, RouteConfig, UpstreamConfig},
+    config::{GatewayConfig, HeadersConfig, HealthConfig, KnownNames, Preset, RespondConfig, RouteConfig, UpstreamConfig},
     core::GatewayCore,
     http::VERIFY,
 };

@@ -178,6 +178,7 @@ fn compile(
         }),
         body_limit: config.body_limit.map(baluarte_kernel::ByteSize::get),
         forward_credentials: config.forward_credentials,
+        headers: gateway.headers.get(&config.headers).cloned().unwrap_or_default().compile(&config.headers).0.map(Arc::new),
         target,
     };
     Ok((place, route))

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use ahash::AHashMap;
 use baluarte_kernel::Scheme;
 use baluarte_limits::LimitId;
+use baluarte_web::SecurityHeaders;
 use http::{HeaderValue, Method};
 
 use crate::{
@@ -29,6 +30,8 @@ pub(crate) struct Route {
     pub(crate) names_methods: bool,
     pub(crate) body_limit: Option<u64>,
     pub(crate) forward_credentials: bool,
+    /// For browsers. `None`: what every answer gets.
+    pub(crate) headers: Option<Arc<SecurityHeaders>>,
     pub(crate) target: Target,
 }
 
@@ -285,6 +288,7 @@ mod tests {
                 names_methods: !methods.is_empty(),
                 body_limit: None,
                 forward_credentials: false,
+                headers: None,
                 target: Target::Fixed(Fixed::default()),
             };
             (place, route)

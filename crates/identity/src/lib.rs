@@ -40,7 +40,7 @@ pub use model::{
     SessionKind, SignIn, SignedIn, TokenPair, User, UserFilter,
 };
 pub use operator::{Act, Throttled, UserDetails};
-pub use password::BadPassword;
+pub use password::{BadPassword, tune};
 pub use service::Identity;
 
 /// Identity's tables.

@@ -38,10 +38,12 @@ pub enum KeyBy {
     Route,
     /// All requests to the upstream together, whoever makes them.
     Upstream,
+    /// All people on the same plan together.
+    Plan,
 }
 
 impl KeyBy {
-    pub(crate) const COUNT: usize = 5;
+    pub(crate) const COUNT: usize = 6;
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -50,6 +52,7 @@ impl KeyBy {
             Self::ApiKey => "api-key",
             Self::Route => "route",
             Self::Upstream => "upstream",
+            Self::Plan => "plan",
         }
     }
 }
@@ -194,23 +197,30 @@ pub fn validate(config: &LimitsConfig, findings: &mut Findings) {
             continue;
         }
         let Some(settings) = Settings::of(name, Some(limit)) else {
-            findings.add(at(".rate"), "missing; expected a rate such as \"100/min\", or a list of rates");
+            findings.add(at(".rate"), "found none, expected a rate such as \"100/min\", or a list of rates");
             continue;
         };
         if settings.burst == Some(0) {
-            findings.add(at(".burst"), "0 would refuse everything; expected at least 1, or leave it out");
+            findings.add(at(".burst"), "found 0, which would refuse everything; expected at least 1, or leave it out");
         }
         if settings.keys.is_empty() || repeats(&settings.keys) {
-            findings.add(at(".key"), "expected one of ip, user, api-key, route, upstream, or a list that names each at most once");
+            let found = shown(settings.keys.iter().map(|key| key.as_str()));
+            let expected = "expected one of ip, user, api-key, route, upstream, plan, or a list that names each at most once";
+            findings.add(at(".key"), format!("found {found}, {expected}"));
         }
         let spans: Vec<Duration> = settings.rates.iter().map(|rate| rate.per).collect();
         if spans.is_empty() || repeats(&spans) {
-            findings.add(at(".rate"), "expected a rate such as \"100/min\", or a list of rates over different spans of time");
+            let found = shown(settings.rates.iter());
+            let expected = "expected a rate such as \"100/min\", or a list of rates over different spans of time";
+            findings.add(at(".rate"), format!("found {found}, {expected}"));
         }
         if settings.keys.len() * settings.rates.len() > MAX_BUCKETS_PER_LIMIT {
             findings.add(
                 at(""),
-                format!("counts in {} buckets (keys × rates); at most {MAX_BUCKETS_PER_LIMIT}", settings.keys.len() * settings.rates.len()),
+                format!(
+                    "found {} buckets (keys × rates), allowed are at most {MAX_BUCKETS_PER_LIMIT}",
+                    settings.keys.len() * settings.rates.len()
+                ),
             );
         }
         if let (Some(burst), Some(rate)) = (settings.burst, settings.rates.first()) {
@@ -229,6 +239,11 @@ pub fn validate_together(config: &LimitsConfig, names: &[String], key: &str, fin
     if buckets > MAX_BUCKETS_PER_REQUEST {
         findings.add(key, format!("these limits count in {buckets} buckets together; at most {MAX_BUCKETS_PER_REQUEST} for one request"));
     }
+}
+
+/// As a list in the file.
+fn shown(items: impl Iterator<Item = impl fmt::Display>) -> String {
+    format!("[{}]", items.map(|item| format!("\"{item}\"")).collect::<Vec<_>>().join(", "))
 }
 
 fn repeats<T: PartialEq>(items: &[T]) -> bool {
@@ -269,14 +284,14 @@ mod tests {
         for (text, expected) in [
             ("[Login]\nrate = \"5/min\"", "limits.Login: a limit's name"),
             ("[a_b]\nrate = \"5/min\"", "limits.a_b: a limit's name"),
-            ("[shop]", "limits.shop.rate: missing"),
-            ("[shop]\nrate = []", "limits.shop.rate: expected"),
-            ("[shop]\nrate = [\"5/min\", \"6/min\"]", "limits.shop.rate: expected"),
-            ("[shop]\nrate = \"5/min\"\nburst = 0", "limits.shop.burst: 0 would refuse everything"),
+            ("[shop]", "limits.shop.rate: found none, expected a rate"),
+            ("[shop]\nrate = []", "limits.shop.rate: found [], expected"),
+            ("[shop]\nrate = [\"5/min\", \"6/min\"]", "limits.shop.rate: found [\"5/min\", \"6/min\"], expected"),
+            ("[shop]\nrate = \"5/min\"\nburst = 0", "limits.shop.burst: found 0, which would refuse everything"),
             ("[shop]\nrate = \"1/month\"\nburst = 100", "limits.shop.burst: 100 at 1/month"),
-            ("[shop]\nrate = \"5/min\"\nkey = []", "limits.shop.key: expected"),
-            ("[shop]\nrate = \"5/min\"\nkey = [\"ip\", \"ip\"]", "limits.shop.key: expected"),
-            ("[shop]\nrate = [\"5/s\", \"9/min\", \"9/h\"]\nkey = [\"ip\", \"user\"]", "limits.shop: counts in 6 buckets"),
+            ("[shop]\nrate = \"5/min\"\nkey = []", "limits.shop.key: found [], expected"),
+            ("[shop]\nrate = \"5/min\"\nkey = [\"ip\", \"ip\"]", "limits.shop.key: found [\"ip\", \"ip\"], expected"),
+            ("[shop]\nrate = [\"5/s\", \"9/min\", \"9/h\"]\nkey = [\"ip\", \"user\"]", "limits.shop: found 6 buckets"),
         ] {
             let found = findings(text);
             assert!(found.len() == 1 && found[0].starts_with(expected), "{text}: {found:?}");

@@ -17,6 +17,8 @@ pub struct Subject<'a> {
     pub route: &'a str,
     /// Empty: none.
     pub upstream: &'a str,
+    /// Of whoever is signed in. Empty: nobody is.
+    pub plan: &'a str,
     /// The plan's rate: replaces the rates of the built-in limit `user`.
     pub user_rate: Option<Rate>,
 }
@@ -24,7 +26,7 @@ pub struct Subject<'a> {
 impl Subject<'_> {
     /// Somebody known only by address; set the other fields as they become known.
     pub fn anonymous(ip: IpAddr) -> Self {
-        Self { ip, user: None, api_key: None, route: "", upstream: "", user_rate: None }
+        Self { ip, user: None, api_key: None, route: "", upstream: "", plan: "", user_rate: None }
     }
 
     /// What a limit by `key` really counts this request by: what is absent falls back to the address.
@@ -35,6 +37,7 @@ impl Subject<'_> {
             KeyBy::ApiKey => self.api_key.is_some(),
             KeyBy::Route => !self.route.is_empty(),
             KeyBy::Upstream => !self.upstream.is_empty(),
+            KeyBy::Plan => !self.plan.is_empty(),
         };
         if present { key } else { KeyBy::Ip }
     }
@@ -65,6 +68,7 @@ impl Digester {
             (KeyBy::ApiKey, _, Some(key)) => self.of(b'k', key.as_bytes()),
             (KeyBy::Route, ..) if !subject.route.is_empty() => self.of(b'r', subject.route.as_bytes()),
             (KeyBy::Upstream, ..) if !subject.upstream.is_empty() => self.of(b's', subject.upstream.as_bytes()),
+            (KeyBy::Plan, ..) if !subject.plan.is_empty() => self.of(b'p', subject.plan.as_bytes()),
             _ => match subject.ip.to_canonical() {
                 IpAddr::V4(ip) => self.of(b'4', &ip.octets()),
                 // A customer is given a /64 and changes the rest at will.
@@ -111,14 +115,15 @@ mod tests {
     fn what_is_absent_falls_back_to_the_address() {
         let mut subject = Subject::anonymous("192.0.2.1".parse().expect("an address"));
         let digester = Digester::new(&[7; 32]);
-        for key in [KeyBy::User, KeyBy::ApiKey, KeyBy::Route, KeyBy::Upstream] {
+        for key in [KeyBy::User, KeyBy::ApiKey, KeyBy::Route, KeyBy::Upstream, KeyBy::Plan] {
             assert_eq!(subject.resolve(key), KeyBy::Ip);
             assert_eq!(digester.digest(key, &subject), digester.digest(KeyBy::Ip, &subject));
         }
         subject.user = Some(UserId::generate());
         subject.api_key = Some("key_1");
-        (subject.route, subject.upstream) = ("shop", "shop");
-        let digests = [KeyBy::Ip, KeyBy::User, KeyBy::ApiKey, KeyBy::Route, KeyBy::Upstream].map(|key| digester.digest(key, &subject));
+        (subject.route, subject.upstream, subject.plan) = ("shop", "shop", "shop");
+        let digests =
+            [KeyBy::Ip, KeyBy::User, KeyBy::ApiKey, KeyBy::Route, KeyBy::Upstream, KeyBy::Plan].map(|key| digester.digest(key, &subject));
         for (i, digest) in digests.iter().enumerate() {
             assert!(!digests[..i].contains(digest), "every kind of subject has digests of its own");
         }

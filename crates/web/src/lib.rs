@@ -11,6 +11,7 @@ mod outbox;
 mod page;
 pub mod problem;
 mod return_to;
+mod security_headers;
 mod site;
 mod text;
 
@@ -28,5 +29,6 @@ pub use outbox::{OutboxMessage, outbox_html, outbox_page, samples_page};
 pub use page::{Catalogue, Page, Visit, asset_url, language_cookie, page_routes};
 pub use problem::{FieldError, Problem, ProblemDoc, RenderContext};
 pub use return_to::ReturnTo;
+pub use security_headers::{Policy, SecurityHeaders};
 pub use site::{Site, WebConfig};
 pub use text::{Text, fill};

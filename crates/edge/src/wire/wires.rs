@@ -115,6 +115,11 @@ impl Wires {
         wires.iter().for_each(|wire| wire.command(order));
     }
 
+    /// The time to stop is over: what is under way ends because of us.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.standing.get() == Order::Cut
+    }
+
     /// Looks after the connections for ever; sleeps while there are none.
     pub(crate) async fn sweep(&self) {
         loop {

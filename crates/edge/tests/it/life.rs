@@ -34,8 +34,8 @@ async fn a_slow_door_is_not_a_slow_client() {
     let mut stream = rig.connect().await;
     stream.write_all(b"GET /wait HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.expect("sent");
     rig.called.notified().await;
-    // Longer than every limit of the connection.
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    // Who has said nothing since then is closed: so every limit of the slow one's connection has passed too.
+    assert_eq!(read_to_end(&mut rig.connect().await).await, "");
     rig.go.notify_one();
     assert!(read_to_end(&mut stream).await.ends_with("waited"));
 }
@@ -47,12 +47,7 @@ async fn a_client_that_does_not_read_is_cut() {
     socket.set_recv_buffer_size(4_096).expect("a small window");
     let mut stream = socket.connect(rig.edge.address()).await.expect("a connection");
     stream.write_all(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("sent");
-    let gone = async {
-        while rig.log_lines().is_empty() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, gone).await.expect("the edge gives up");
+    rig.eventually("the edge gives up", |rig| !rig.log_lines().is_empty()).await;
     let line = &rig.log_lines()[0];
     assert_eq!((line["status"].as_u64(), line["aborted"].as_bool()), (Some(200), Some(true)), "{line}");
 }
@@ -71,12 +66,8 @@ async fn a_client_that_leaves_ends_its_request() {
     let mut stream = rig.connect().await;
     stream.write_all(b"GET /never HTTP/1.1\r\nHost: a\r\n\r\nGET").await.expect("sent");
     drop(stream);
-    let gone = async {
-        while rig.metric("baluarte_http_requests_in_flight") != Some(0.0) || rig.edge.connections() > 0 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, gone).await.expect("the request ends");
+    rig.eventually("the request ends", Rig::is_idle).await;
+    assert_eq!(rig.log_lines()[0]["status"], 499);
 }
 
 #[tokio::test]
@@ -142,8 +133,11 @@ async fn stopping_cuts_what_does_not_end_within_the_grace() {
     let mut stream = rig.connect().await;
     stream.write_all(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("sent");
     rig.called.notified().await;
+    let (telemetry, log) = (rig.telemetry.clone(), rig.log.clone());
     tokio::time::timeout(PATIENCE, rig.edge.stop()).await.expect("stopped in time");
     assert!(matches!(stream.read(&mut [0; 1]).await, Ok(0) | Err(_)));
+    let line = &log.lines(&telemetry)[0];
+    assert_eq!((line["status"].as_u64(), line["refused"].as_str()), (Some(503), Some("shutdown")), "it was us, not the client: {line}");
 }
 
 #[tokio::test]
@@ -166,12 +160,7 @@ async fn a_client_with_many_connections_may_not_leave_them_idle_for_long() {
         assert_eq!(statuses(&read_until(&mut stream, "ignored").await), [200]);
         streams.push(stream);
     }
-    let thinned = async {
-        while rig.edge.connections() > 64 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, thinned).await.expect("the crowd is thinned out");
+    rig.eventually("the crowd is thinned out", |rig| rig.edge.connections() <= 64).await;
 }
 
 #[tokio::test]
@@ -193,12 +182,7 @@ async fn a_client_that_leaves_a_silent_answer_is_noticed_although_it_had_sent_mo
             drop(stream);
             let freed = tokio::time::timeout(PATIENCE, rig.freed.notified()).await;
             assert!(freed.is_ok(), "{what}, reset: {reset}");
-            let gone = async {
-                while rig.metric("baluarte_http_requests_in_flight") != Some(0.0) || rig.edge.connections() > 0 {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-            };
-            assert!(tokio::time::timeout(PATIENCE, gone).await.is_ok(), "{what}, reset: {reset}");
+            rig.eventually(&format!("{what}, reset: {reset}"), Rig::is_idle).await;
         }
     }
 }
@@ -208,12 +192,7 @@ async fn a_body_that_panics_leaves_no_connection_behind() {
     let rig = Rig::start();
     for request in ["GET /panic-later HTTP/1.1\r\nHost: a\r\n\r\n", "GET /panic-later HTTP/1.0\r\n\r\n"] {
         rig.exchange(request).await;
-        let gone = async {
-            while rig.metric("baluarte_http_requests_in_flight") != Some(0.0) || rig.edge.connections() > 0 {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        assert!(tokio::time::timeout(PATIENCE, gone).await.is_ok(), "{request}");
+        rig.eventually(request, Rig::is_idle).await;
     }
     tokio::time::timeout(PATIENCE / 4, rig.edge.stop()).await.expect("nothing is waited for");
 }

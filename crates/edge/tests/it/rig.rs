@@ -40,6 +40,14 @@ pub(crate) struct Rig {
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
+impl Log {
+    pub(crate) fn lines(&self, telemetry: &Telemetry) -> Vec<serde_json::Value> {
+        telemetry.flush();
+        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        String::from_utf8(bytes).expect("UTF-8").lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    }
+}
+
 impl io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
@@ -100,9 +108,22 @@ impl Rig {
 
     /// The access log's records until now.
     pub(crate) fn log_lines(&self) -> Vec<serde_json::Value> {
-        self.telemetry.flush();
-        let bytes = self.log.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        String::from_utf8(bytes).expect("UTF-8").lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+        self.log.lines(&self.telemetry)
+    }
+
+    /// Looks until it is so; a test that waits in vain fails.
+    pub(crate) async fn eventually(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
+        let looking = async {
+            while !is_so(self) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        assert!(tokio::time::timeout(PATIENCE, looking).await.is_ok(), "waited in vain: {what}");
+    }
+
+    /// Nobody is served and nobody is connected.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.metric("baluarte_http_requests_in_flight") == Some(0.0) && self.edge.connections() == 0
     }
 
     /// The value of a metric's line that begins with `series`.

@@ -1,5 +1,6 @@
 //! `[gateway]`: what the operator writes. Checked as a whole in [`validate`](GatewayConfig::validate), compiled in `table`.
 
+mod headers;
 mod validate;
 
 use std::collections::BTreeMap;
@@ -8,6 +9,7 @@ use baluarte_kernel::{ByteSize, Period};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use headers::{HeadersConfig, Preset};
 pub use validate::KnownNames;
 
 use crate::calls::Audited;
@@ -20,6 +22,8 @@ pub struct GatewayConfig {
     pub upstreams: BTreeMap<String, UpstreamConfig>,
     /// What answers which request. The most specific host wins, then the longest path.
     pub routes: Vec<RouteConfig>,
+    /// Sets of headers for browsers, by the name that routes use. `standard`, `strict`, `bootstrap` and `none` exist; a section changes only what it names.
+    pub headers: BTreeMap<String, HeadersConfig>,
 }
 
 /// `[gateway.upstreams.NAME]`
@@ -121,6 +125,9 @@ pub struct RouteConfig {
     pub max_age: Option<Period>,
     /// The limits that count requests of this route; `[]`: none.
     pub limits: Vec<String>,
+    /// The set of headers that tells browsers what the answers' pages may do: `standard`, `strict`, `bootstrap`, `none`, or one of
+    /// `[gateway.headers.NAME]`. The app's own headers win.
+    pub headers: String,
     /// How long browsers may keep a directory's files (`"1y"`, `"30d"`). Empty: they ask again each time.
     pub cache: String,
     /// The file a directory answers with when a page does not exist: `index.html` for single-page apps. Empty: 404.
@@ -164,6 +171,7 @@ impl Default for RouteConfig {
             access: "public".to_owned(),
             max_age: None,
             limits: vec!["general".to_owned()],
+            headers: "standard".to_owned(),
             cache: String::new(),
             fallback: String::new(),
             timeout: None,

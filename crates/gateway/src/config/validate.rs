@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use baluarte_kernel::{Findings, FreeForAll, Period};
 use http::{HeaderValue, Method, StatusCode, uri::PathAndQuery};
 
-use super::{GatewayConfig, RouteConfig, UpstreamConfig};
+use super::{GatewayConfig, Preset, RouteConfig, UpstreamConfig};
 use crate::{
     access::Access,
     snapshot,
@@ -27,6 +27,11 @@ impl GatewayConfig {
     pub fn validate(&self, known: &KnownNames<'_>, findings: &mut Findings) {
         for (name, upstream) in &self.upstreams {
             upstream.validate(&format!("gateway.upstreams.{name}"), findings);
+        }
+        for (name, headers) in &self.headers {
+            for (key, problem) in headers.compile(name).1 {
+                findings.add(format!("gateway.headers.{name}.{key}"), problem);
+            }
         }
         let mut places: BTreeMap<(Place, String), usize> = BTreeMap::new();
         for (n, route) in self.routes.iter().enumerate() {
@@ -101,6 +106,11 @@ impl RouteConfig {
             if max_age < Period::from_secs(60) {
                 add("max_age", format!("found {max_age}, the least is 1m: people need a moment to confirm"));
             }
+        }
+        if !Preset::NAMES.contains(&&*self.headers) && !gateway.headers.contains_key(&self.headers) {
+            let known =
+                Preset::NAMES.into_iter().chain(gateway.headers.keys().map(String::as_str).filter(|name| !Preset::NAMES.contains(name)));
+            add("headers", format!("no set of headers is called {:?}; there are: {}", self.headers, list(known)));
         }
         for limit in &self.limits {
             if !known.limits.contains(&limit.as_str()) {

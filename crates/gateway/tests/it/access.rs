@@ -44,6 +44,10 @@ path = "/limited"
 respond = { body = "hi" }
 limits = ["tight"]
 [[gateway.routes]]
+path = "/everybody"
+upstream = "shop"
+limits = ["everybody-of"]
+[[gateway.routes]]
 path = "/mine"
 respond = { body = "hi" }
 access = "signed-in"
@@ -275,6 +279,10 @@ fn limits_of_the_route_count_and_say_so() {
         // Counted by user: one's use is not another's.
         for (who, status) in [(ANA, 200), (ANA, 200), (ANA, 200), (ANA, 429), (ROOT, 200)] {
             assert_eq!(world.get("/mine", &[who]).await.status, status, "{who}");
+        }
+        // Counted by plan: one's use is everybody's on that plan, and nobody's without one.
+        for (who, status) in [(ANA, 200), (ROOT, 200), (ANA, 200), (ROOT, 429), (ANA, 429), ("x: nobody", 200)] {
+            assert_eq!(world.get("/everybody", &[who]).await.status, status, "{who}");
         }
     });
 }

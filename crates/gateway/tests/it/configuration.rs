@@ -23,11 +23,14 @@ health = { path = "healthz" }
 max_connections = 0
 retries = 3
 ca = "/nowhere.pem"
+[gateway.headers.shop]
+content_security_policy = "defualt-src 'self'"
 [[gateway.routes]]
 path = "shop"
 upstream = "nobody"
 access = "role:"
 limits = ["nolimit"]
+headers = "strictest"
 [[gateway.routes]]
 host = "a..b"
 path = "/x/../y"
@@ -54,6 +57,8 @@ respond = {}
 "#,
     );
     for expected in [
+        "gateway.headers.shop.content_security_policy: found \"defualt-src 'self'\", no directive is called \"defualt-src\"",
+        "gateway.routes[0].headers: no set of headers is called \"strictest\"; there are: standard, strict, bootstrap, none, shop",
         "gateway.upstreams.empty.servers: found none, expected at least one address",
         "gateway.upstreams.bad.servers[0]: found \"ftp://x\", expected http://HOST:PORT",
         "gateway.upstreams.bad.servers[1]: found \"http://app/base\", expected http://HOST:PORT",

@@ -156,7 +156,9 @@ pub(crate) async fn world_with(control: tokio::runtime::Handle, config: &str, ow
     identity.add("root", "admin", None, forever);
     // A program whose key was made for one scope.
     identity.add("key", "admin", Some(&["write"]), forever);
-    let limits: LimitsConfig = toml::from_str("[tight]\nrate = \"2/h\"\n[mine]\nkey = \"user\"\nrate = \"3/h\"").unwrap();
+    let limits: LimitsConfig =
+        toml::from_str("[tight]\nrate = \"2/h\"\n[mine]\nkey = \"user\"\nrate = \"3/h\"\n[everybody-of]\nkey = \"plan\"\nrate = \"3/h\"")
+            .unwrap();
     let parts = Parts {
         limits: Limits::new(&limits, Backplane::local(clock.clone()), &[7; 32]),
         calls: Calls::new(&CallsConfig::default()),

@@ -4,6 +4,7 @@ mod common;
 mod context;
 mod hash;
 mod pool;
+pub mod tune;
 
 use baluarte_kernel::Secret;
 use unicode_normalization::UnicodeNormalization;

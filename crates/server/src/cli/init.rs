@@ -129,7 +129,7 @@ fn config_text(answers: &Answers) -> String {
     }
     let _ = write!(
         out,
-        "\n[gateway.upstreams.app]\nservers = [{:?}]\n\n[[gateway.routes]]\npath = \"/\"\nupstream = \"app\"\naccess = \"public\"                       # public | signed-in | role:NAME | plan:NAME | scope:NAME\n",
+        "\n[gateway.upstreams.app]\nservers = [{:?}]\n\n[[gateway.routes]]\npath = \"/\"\nupstream = \"app\"\naccess = \"public\"                       # public | signed-in | role:NAME | plan:NAME | scope:NAME\nlimits = [\"pages\"]                      # a page comes with its pictures; an API does with \"general\"\n\n[limits.pages]\nrate = \"1200/min\"                       # of one address\nburst = 300\n",
         answers.upstream
     );
     out

@@ -7,6 +7,7 @@ mod jobs;
 mod messages;
 mod server;
 mod shell;
+mod tune;
 mod user;
 
 use std::{
@@ -75,6 +76,8 @@ enum Command {
     /// Look at background jobs
     #[command(subcommand)]
     Jobs(jobs::JobsCommand),
+    /// Measure password hashing on this machine and recommend its settings
+    Tune(tune::Tune),
     /// Exit 0 if the server on this machine answers /healthz
     Healthcheck(server::Healthcheck),
     /// Print the OpenAPI document of the HTTP API
@@ -159,6 +162,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Audit(command) => command.run(global),
         Command::Messages(command) => command.run(global),
         Command::Jobs(command) => command.run(global),
+        Command::Tune(tune) => tune.run(),
         Command::Healthcheck(healthcheck) => healthcheck.run(global),
         Command::Check(check) => check.run(global),
         Command::Doctor(doctor) => doctor.run(global),

@@ -8,9 +8,7 @@ use axum::{
     middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
 };
-use baluarte_kernel::{
-    Actor, AuthError, Authenticator, Clock, Credential, CredentialKind, Ctx, Entitlements, Principal, RequestMeta, UserId,
-};
+use baluarte_kernel::{Actor, AuthError, Authenticator, Clock, Credential, CredentialKind, Ctx, Entitlements, RequestMeta, UserId};
 use baluarte_limits::{LimitId, Limits, Subject};
 use baluarte_telemetry::{AccessNote, Surface};
 use baluarte_web::{
@@ -220,13 +218,15 @@ async fn limit(State(Stack(stack)): State<Stack>, request: Request, next: Next) 
         return next.run(request).await;
     };
     let path = request.uri().path();
+    let plan;
     let key = ctx.principal().and_then(|principal| principal.key_id).map(|id| id.to_string());
     let mut subject = Subject { api_key: key.as_deref(), ..Subject::anonymous(ip) };
     let wanted = match &ctx.actor {
         // Counted once for each picture of somebody's page, it would shut them out of everything.
         _ if path == baluarte_gateway::VERIFY => None,
         Actor::User(principal) => {
-            about(principal, &stack, &mut subject);
+            plan = stack.entitlements.plan_of(principal.user_id);
+            subject = Subject { user: Some(principal.user_id), plan: &plan.name, user_rate: plan.rate, ..subject };
             stack.user_limit
         }
         // Providers report many messages from few addresses, and prove who they are.
@@ -246,11 +246,6 @@ async fn limit(State(Stack(stack)): State<Stack>, request: Request, next: Next) 
         }
         Err(problem) => problem.into_response(),
     }
-}
-
-fn about(principal: &Principal, stack: &Inner, subject: &mut Subject<'_>) {
-    subject.user = Some(principal.user_id);
-    subject.user_rate = stack.entitlements.plan_of(principal.user_id).rate;
 }
 
 /// At most so many bytes, cut between characters.

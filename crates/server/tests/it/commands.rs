@@ -55,6 +55,7 @@ fn init_writes_a_configuration_that_is_valid_and_keeps_the_secrets_private() {
     let config = fs::read_to_string(site.path("baluarte.toml")).expect("init wrote it");
     assert!(!config.contains("SECRET"), "secrets belong into .env:\n{config}");
     site.run(&["check"]).expect(0);
+    assert!(config.contains("limits = [\"pages\"]") && config.contains("[limits.pages]"), "a page comes with its pictures:\n{config}");
     site.run(&["config", "show"]).expect(0).says("environment = \"production\"").says("server.public_url = \"https://shop.example.com\"");
 }
 
@@ -68,6 +69,19 @@ fn the_service_and_the_commands_of_its_user_have_one_database() {
     site.run(&["init", "--yes", "--database", url]).expect(0);
     site.run(&["config", "show"]).expect(0).says(&format!("database.url = \"{url}\"    # baluarte.toml"));
     Scratch::new().run(&["init", "--yes", "--database", "mysql://x"]).expect(2).says("--database: found mysql:…");
+}
+
+#[test]
+fn tune_recommends_what_the_configuration_takes() {
+    let site = Scratch::new();
+    let ran = site.run(&["tune", "--sign-ins", "1", "--memory", "64MiB"]).expect(0).says("a second");
+    let advice = ran.stdout.split_once("[identity]").expect("a section").1;
+    Scratch::new().file("baluarte.toml", &format!("[identity]{advice}")).run(&["check"]).expect(0);
+    site.run(&["tune", "--memory", "18MiB"]).expect(2).says("one hash needs 19MiB");
+    site.run(&["tune", "--sign-ins", "100000", "--memory", "19MiB"])
+        .expect(1)
+        .says("password_memory = \"19MiB\"")
+        .says("more or faster cores");
 }
 
 #[test]

@@ -76,7 +76,7 @@ key = ["ip", "ip"]
     ran.says("line 3: gateway.routes[0].path: found 5, expected text")
         .says("line 10: limits.mine.rate: found \"never\"")
         .says("line 8: gateway.routes[1].limits: ")
-        .says("line 13: limits.twice.key: expected one of")
+        .says("line 13: limits.twice.key: found [\"ip\", \"ip\"], expected one of")
         .never_says("general, login, mfa, mine, twice, user, general");
 }
 

@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod audit;
+mod browser_headers;
 mod calls;
 mod cluster;
 mod commands;
