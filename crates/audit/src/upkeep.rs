@@ -29,6 +29,15 @@ const CHECK_WORKERS: usize = 1;
 const CHECK_LIMIT: Duration = Duration::from_secs(6 * 3_600);
 const PRUNE_LIMIT: Duration = Duration::from_secs(3_600);
 
+const LEFT_OUT_UNTOLD: &str = "what was left out could not be told";
+
+fn complain(what: &str, result: Result<(), AuditError>) {
+    if let Err(err) = result {
+        let cause = std::error::Error::source(&err).map(ToString::to_string);
+        tracing::error!(target: "audit", error = %err, cause, "{what}");
+    }
+}
+
 impl Audit {
     pub(crate) fn system(&self) -> Ctx {
         Ctx::system(self.inner.clock.clone())
@@ -49,12 +58,13 @@ impl Audit {
             if self.inner.db.is_away() && !last {
                 continue;
             }
-            self.tell("what was left out could not be told", self.tell_left_out().await);
+            let told = self.tell_left_out().await;
             if last {
-                return;
+                return complain(LEFT_OUT_UNTOLD, told);
             }
+            self.tell(LEFT_OUT_UNTOLD, told);
             tokio::select! {
-                () = &mut stopping => return self.tell("what was left out could not be told", self.tell_left_out().await),
+                () = &mut stopping => return complain(LEFT_OUT_UNTOLD, self.tell_left_out().await),
                 () = self.look_after() => {}
             }
         }
@@ -87,10 +97,10 @@ impl Audit {
         self.tell("personal fields could not be erased", self.erase_piece_by_piece().await);
     }
 
+    /// That the database is away it says itself, once.
     fn tell(&self, what: &str, result: Result<(), AuditError>) {
-        if let Err(err) = result {
-            let cause = std::error::Error::source(&err).map(ToString::to_string);
-            tracing::error!(target: "audit", error = %err, cause, "{what}");
+        if !self.inner.db.is_away() {
+            complain(what, result);
         }
     }
 

@@ -134,14 +134,14 @@ impl EdgeConfig {
             ("edge.max_head", self.max_head.get(), 2_048),
         ] {
             if value < least {
-                findings.add(key, format!("{value} is too little to serve anybody; at least {least}"));
+                findings.add(key, format!("found {value}, too little to serve anybody; expected at least {least}"));
             }
         }
         if self.max_headers > 1_000 {
-            findings.add("edge.max_headers", format!("{} is more than any client sends; at most 1000", self.max_headers));
+            findings.add("edge.max_headers", format!("found {}, more than any client sends; expected at most 1000", self.max_headers));
         }
         if self.max_head.get() > 1 << 18 {
-            findings.add("edge.max_head", format!("{} is more than any client sends; at most 256KiB", self.max_head));
+            findings.add("edge.max_head", format!("found {}, more than any client sends; expected at most 256KiB", self.max_head));
         }
         if self.max_target.get() >= self.max_head.get() {
             findings

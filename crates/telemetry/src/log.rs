@@ -33,7 +33,7 @@ const SENSITIVE: [&str; 9] = ["password", "token", "cookie", "secret", "authoriz
 const SENSITIVE_EXACT: [&str; 3] = ["code", "key", "pin"];
 const REDACTED: &str = "[redacted]";
 /// Libraries that speak of every connection at `info` or below.
-const QUIET: &str = "hyper=warn,h2=warn,rustls=warn,sqlx=warn,sea_orm=warn,tower=warn,lettre=warn";
+const QUIET: &str = "hyper=warn,h2=warn,rustls=warn,sqlx=warn,sqlx_core::pool=error,sea_orm=warn,tower=warn,lettre=warn";
 
 /// Logging could not be set up.
 #[derive(Debug, thiserror::Error)]

@@ -89,7 +89,7 @@ respond = {}
     ] {
         assert!(found.iter().any(|finding| finding.starts_with(expected)), "missing: {expected}\nfound: {found:#?}");
     }
-    assert_eq!(found.len(), 27, "{found:#?}");
+    assert_eq!(found.len(), 29, "{found:#?}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::{
 
 use baluarte_db::DatabaseConfig;
 use baluarte_kernel::{Findings, Secret};
+use baluarte_web::WebConfig;
 use clap::Args;
 
 use super::{Failure, print};
@@ -24,6 +25,9 @@ pub(super) struct Init {
     /// The domain people will use; empty: this machine only
     #[arg(long)]
     domain: Option<String>,
+    /// What people call your product, for pages and mails; empty: the domain
+    #[arg(long)]
+    brand: Option<String>,
     /// Where your app answers
     #[arg(long)]
     upstream: Option<String>,
@@ -37,6 +41,7 @@ pub(super) struct Init {
 
 struct Answers {
     domain: String,
+    brand: String,
     upstream: String,
     email_from: String,
     database: String,
@@ -69,13 +74,21 @@ impl Init {
                 "there is nobody to ask: use --yes, with --domain, --upstream and --email-from as needed".to_owned(),
             ));
         }
+        let domain = ask(asking, self.domain, "Domain people will use (empty: only this machine)", "")?;
+        // As long as a brand may be; whoever has a longer domain has a shorter name.
+        let known_as = if domain.is_empty() || domain.len() > 40 { WebConfig::default().brand } else { domain.clone() };
         let answers = Answers {
-            domain: ask(asking, self.domain, "Domain people will use (empty: only this machine)", "")?,
+            brand: ask(asking, self.brand, "Name of your product, as pages and mails say it", &known_as)?,
+            domain,
             upstream: ask(asking, self.upstream, "Address of your app", "http://127.0.0.1:9000")?,
             email_from: ask(asking, self.email_from, "Sender of e-mails (empty: later)", "")?,
             database: self.database.trim().to_owned(),
         };
         let mut findings = Findings::default();
+        WebConfig { brand: answers.brand.clone(), ..WebConfig::default() }.validate(&mut findings);
+        if let Some(finding) = std::mem::take(&mut findings).into_vec().into_iter().next() {
+            return Err(Failure::Usage(format!("--brand: {}", finding.problem)));
+        }
         let database = DatabaseConfig { url: Secret::new(answers.database.as_str()), ..DatabaseConfig::default() };
         database.validate(&mut findings);
         if let Some(finding) = findings.into_vec().into_iter().next() {
@@ -123,6 +136,7 @@ fn config_text(answers: &Answers) -> String {
             answers.domain
         );
     }
+    let _ = write!(out, "\n[web]\nbrand = {}\n", toml::Value::from(answers.brand.as_str()));
     let _ = write!(out, "\n[database]\nurl = {:?}\n", answers.database);
     if !answers.email_from.is_empty() {
         let _ = write!(out, "\n[notify]\nemail_from = {:?}\n", answers.email_from);

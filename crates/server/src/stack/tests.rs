@@ -2,7 +2,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use axum::{body::Body, routing::get};
 use baluarte_backplane::Backplane;
-use baluarte_kernel::{BoxFuture, FreeForAll, Scheme, Timestamp, UpstreamIdentity};
+use baluarte_kernel::{BoxFuture, FreeForAll, Principal, Scheme, Timestamp, UpstreamIdentity};
 use baluarte_limits::LimitsConfig;
 use baluarte_web::{SignedIn, WebConfig};
 use http::{Method, StatusCode};

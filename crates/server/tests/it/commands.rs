@@ -56,7 +56,15 @@ fn init_writes_a_configuration_that_is_valid_and_keeps_the_secrets_private() {
     assert!(!config.contains("SECRET"), "secrets belong into .env:\n{config}");
     site.run(&["check"]).expect(0);
     assert!(config.contains("limits = [\"pages\"]") && config.contains("[limits.pages]"), "a page comes with its pictures:\n{config}");
-    site.run(&["config", "show"]).expect(0).says("environment = \"production\"").says("server.public_url = \"https://shop.example.com\"");
+    site.run(&["config", "show"])
+        .expect(0)
+        .says("environment = \"production\"")
+        .says("server.public_url = \"https://shop.example.com\"")
+        .says("web.brand = \"shop.example.com\"");
+    let named = Scratch::new();
+    named.run(&["init", "--yes", "--brand", "Tienda \"Añil\""]).expect(0);
+    named.run(&["config", "show"]).expect(0).says("web.brand = \"Tienda \\\"Añil\\\"\"");
+    Scratch::new().run(&["init", "--yes", "--brand", &"x".repeat(41)]).expect(2).says("--brand: found");
 }
 
 #[test]
