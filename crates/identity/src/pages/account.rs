@@ -263,8 +263,11 @@ pub(super) fn account_page(
         // Others have the names that the operator gave them.
         plan: if plan == FreeForAll::PLAN { t.plan_free } else { plan },
         role: match user.role.as_str() {
-            Principal::ADMIN => t.role_admin,
             "user" => t.role_user,
+            Principal::OWNER => t.role_owner,
+            Principal::ADMIN => t.role_admin,
+            "support" => t.role_support,
+            "read-only" => t.role_read_only,
             other => other,
         },
         since: readable(&user.created_at.to_string()),

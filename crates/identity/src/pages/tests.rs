@@ -265,6 +265,9 @@ async fn plan_and_role_are_words_of_the_readers_language_unless_the_operator_nam
         let html = shown(locale, "pro", "admin").await;
         assert!(html.contains(&words("pro")) && html.contains(&words(admin)), "{html}");
         assert!(shown(locale, "pro", "editor").await.contains(&words("editor")));
+        for role in ["owner", "support", "read-only"] {
+            assert!(!shown(locale, "pro", role).await.contains(&words(role)), "{role} is a word of ours");
+        }
     }
 }
 

@@ -73,7 +73,10 @@ baluarte_web::texts! {
         role: "Role", "Rol", "Função";
         plan_free: "Free", "Gratuito", "Gratuito";
         role_user: "Member", "Miembro", "Membro";
+        role_owner: "Owner", "Titular", "Titular";
         role_admin: "Administrator", "Administración", "Administração";
+        role_support: "Support", "Soporte", "Suporte";
+        role_read_only: "Read only", "Solo lectura", "Somente leitura";
         member_since: "Member since", "Cuenta desde", "Conta desde";
         change_password: "Password", "Contraseña", "Senha";
         change_password_lead: "Changing it signs out every other device.", "Al cambiarla se cierra la sesión en los demás dispositivos.", "Ao mudá-la, os outros dispositivos saem da conta.";
