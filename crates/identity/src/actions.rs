@@ -50,6 +50,11 @@ baluarte_audit::actions! {
     API_KEY_CREATED = "identity.api_key.created", Notice, "Somebody made an API key for their account.";
     API_KEY_ROTATED = "identity.api_key.rotated", Notice, "Somebody replaced an API key of theirs.";
     API_KEY_REVOKED = "identity.api_key.revoked", Notice, "Somebody revoked an API key of theirs.";
+    LOGIN_USED = "identity.login.used", Info, "Somebody proved who they are with a connected account elsewhere.";
+    LOGIN_FAILED = "identity.login.failed", Notice, "Somebody came back from a provider with something that is not taken, or the provider did not answer.";
+    LOGIN_CONNECTED = "identity.login.connected", Notice, "An account elsewhere was connected: it signs its owner in from now on.";
+    LOGIN_DISCONNECTED = "identity.login.disconnected", Warning, "An account elsewhere was disconnected; the account's other sessions and trusted devices ended.";
+    LOGINS_FORGOTTEN = "identity.login.forgotten", Warning, "Accounts elsewhere that were connected before anybody had proven the address were disconnected when its owner chose a password.";
     DEVICE_TRUSTED = "identity.trusted_device.added", Notice, "A browser is asked for no second factor for a while.";
     DEVICE_FORGOTTEN = "identity.trusted_device.removed", Info, "A browser is asked for the second factor again.";
 }

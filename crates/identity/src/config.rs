@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use baluarte_kernel::{ByteSize, Findings, Period, Secret};
 use serde::{Deserialize, Serialize};
 
-use crate::{MfaPolicy, Role};
+use crate::{MfaPolicy, ProviderConfig, Role, oidc};
 
 /// Who may create an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
@@ -79,6 +79,8 @@ pub struct IdentityConfig {
     pub api_key_scopes: Vec<String>,
     /// Tell people by mail when they sign in from an address that is new for their account.
     pub sign_in_notice: bool,
+    /// Where people may have an account that signs them in here, by the name that is part of the redirect URI.
+    pub providers: BTreeMap<String, ProviderConfig>,
 }
 
 impl IdentityConfig {
@@ -151,6 +153,7 @@ impl IdentityConfig {
                 );
             }
         }
+        oidc::validate(&self.providers, findings);
         if self.audience.len() > 200 || self.audience.chars().any(char::is_control) {
             findings.add("identity.audience", "found something that is not a short printable text");
         }
@@ -183,6 +186,7 @@ impl Default for IdentityConfig {
             api_key_lifetime: Period::from_secs(365 * DAY),
             api_key_scopes: Vec::new(),
             sign_in_notice: false,
+            providers: BTreeMap::new(),
         }
     }
 }

@@ -4,7 +4,7 @@ use baluarte_db::DbError;
 use baluarte_kernel::UserId;
 use baluarte_notify::SmsRefused;
 
-use crate::password::BadPassword;
+use crate::{oidc::LoginError, password::BadPassword};
 
 /// What identity can refuse, in its own words.
 #[derive(Debug, thiserror::Error)]
@@ -109,6 +109,9 @@ pub enum IdentityError {
     ApiKeyNotFound,
     #[error("that API key has been replaced")]
     ApiKeyReplaced,
+    /// An account elsewhere.
+    #[error(transparent)]
+    Login(#[from] LoginError),
     #[error("no user {0}")]
     UserNotFound(UserId),
     #[error("no such session")]

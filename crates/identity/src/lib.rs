@@ -10,6 +10,7 @@ mod gaps;
 mod http;
 mod mails;
 mod model;
+mod oidc;
 mod operator;
 mod pages;
 mod password;
@@ -39,9 +40,13 @@ pub use model::{
     Granted, Mailbox, Name, NewAccount, NewUser, Person, ProfileChange, Reason, Refreshed, Registered, Role, Session, SessionCookie,
     SessionKind, SignIn, SignedIn, TokenPair, User, UserFilter,
 };
+pub use oidc::{
+    Errand, Login, LoginError, LoginId, ProviderAnswer, ProviderConfig, ProviderFactor, ProviderKind, ProviderName, check_providers,
+    redirect_uris,
+};
 pub use operator::{Act, Throttled, UserDetails};
 pub use password::{BadPassword, tune};
-pub use service::Identity;
+pub use service::{Arrived, Departure, Identity, Returned, ToConnect, WaysIn};
 
 /// Identity's tables.
 pub const MIGRATIONS: Migrations = Migrations {
@@ -55,6 +60,7 @@ pub const MIGRATIONS: Migrations = Migrations {
         Migration::common("0006_step_up", include_str!("../migrations/0006_step_up.sql")),
         Migration::common("0007_email_changes", include_str!("../migrations/0007_email_changes.sql")),
         Migration::common("0009_api_keys", include_str!("../migrations/0009_api_keys.sql")),
+        Migration::common("0011_logins", include_str!("../migrations/0011_logins.sql")),
         Migration::common("0013_operators", include_str!("../migrations/0013_operators.sql")),
     ],
 };

@@ -8,7 +8,7 @@ use baluarte_kernel::{ApiKeyId, Locale, Period, Secret, Timestamp, UserId};
 use baluarte_notify::{Action, Channel, Letter, Message, NotifyError};
 use baluarte_web::{fill, texts};
 
-use crate::{ApiKey, IdentityError, Role, factors::FactorMails, model::User};
+use crate::{ApiKey, IdentityError, Role, factors::FactorMails, model::User, oidc::LoginMails};
 
 texts! {
     /// The words of all mails. `{}` is filled with what the name of the word says.
@@ -193,6 +193,11 @@ impl Mails {
         &self.site
     }
 
+    /// A page of ours.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.public_url)
+    }
+
     /// Where somebody goes whose password is known to others.
     pub(crate) fn forgot_url(&self) -> String {
         format!("{}/auth/forgot-password", self.public_url)
@@ -287,6 +292,7 @@ pub fn samples(public_url: &str, brand: &str, locale: Locale, now: Timestamp) ->
     all.push(mails.api_key_created(&to, &key, ip, now));
     all.extend(FactorMails(&mails).samples(&to, &code, ip, now));
     all.extend(email_change::ChangeMails(&mails).samples(&to, locale, &token, ip, now));
+    all.extend(LoginMails(&mails).samples(&to, ip, now));
     all.push(mails.sms_code("+351912345678", locale, &code, Period::from_secs(600), now));
     all
 }

@@ -50,6 +50,7 @@ pub(crate) async fn probe(config: &Config) -> Vec<Probe> {
         probes.push(redis(config).await);
     }
     probes.extend(messages(config).await);
+    probes.extend(providers(config).await);
     for (name, upstream) in &config.gateway.upstreams {
         for server in &upstream.servers {
             probes.push(server_of(name, server).await);
@@ -151,6 +152,21 @@ async fn messages(config: &Config) -> Vec<Probe> {
         Err(err) => probes.push(fail("messages", err.to_string(), "correct the section [notify]")),
     }
     probes
+}
+
+/// Asks those whose accounts sign people in here what they publish, and signs nobody in.
+async fn providers(config: &Config) -> Vec<Probe> {
+    let public_url = config.server.public_url.as_str();
+    match baluarte_identity::check_providers(&config.identity.providers, public_url, Clock::System.now()).await {
+        Ok(checks) => {
+            let probe = |(name, result): (String, Result<String, String>)| match result {
+                Ok(detail) => pass(format!("provider {name}"), detail),
+                Err(detail) => fail(format!("provider {name}"), detail, "is the address right, and does a firewall let this machine out?"),
+            };
+            checks.into_iter().map(probe).collect()
+        }
+        Err(err) => vec![fail("providers", err.to_string(), "calls to the outside need TLS on this machine")],
+    }
 }
 
 async fn server_of(upstream: &str, server: &str) -> Probe {

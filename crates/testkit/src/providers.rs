@@ -71,15 +71,15 @@ impl Desk {
 
 /// A provider on a port of its own; gone with this value.
 #[derive(Debug)]
-struct Server {
-    url: String,
+pub(crate) struct Server {
+    pub(crate) url: String,
     _tasks: JoinSet<()>,
 }
 
-type Answer = Result<Response<Full<Bytes>>, io::Error>;
+pub(crate) type Answer = Result<Response<Full<Bytes>>, io::Error>;
 
 impl Server {
-    async fn start(answer: impl Fn(Request<()>, Bytes) -> Option<Answer> + Clone + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(answer: impl Fn(Request<()>, Bytes) -> Option<Answer> + Clone + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has free ports");
         let url = format!("http://{}", listener.local_addr().expect("a bound socket has an address"));
         let mut tasks = JoinSet::new();
@@ -107,7 +107,7 @@ impl Server {
     }
 }
 
-fn reply(status: u16, headers: &[(&'static str, String)], body: &Value) -> Answer {
+pub(crate) fn reply(status: u16, headers: &[(&'static str, String)], body: &Value) -> Answer {
     let empty = body.is_null();
     let mut response = Response::new(Full::new(if empty { Bytes::new() } else { body.to_string().into() }));
     *response.status_mut() = StatusCode::from_u16(status).expect("a test names a real status");
@@ -290,7 +290,7 @@ impl FakeTwilio {
 const LISTED_AT: &str = "Fri, 15 Jan 2027 08:00:00 +0000";
 
 /// Percent encoding as forms have it.
-fn form(text: &[u8]) -> Vec<(String, String)> {
+pub(crate) fn form(text: &[u8]) -> Vec<(String, String)> {
     let decoded = |part: &str| {
         let (mut out, mut bytes) = (Vec::new(), part.bytes());
         while let Some(byte) = bytes.next() {

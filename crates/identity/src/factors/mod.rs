@@ -227,6 +227,8 @@ pub struct Answer {
 pub struct OpenConfirmation {
     /// There is no factor: the password it is.
     pub password: bool,
+    /// There is neither a factor nor a password: the providers whose accounts are connected.
+    pub providers: Vec<crate::ProviderName>,
     pub methods: Vec<Method>,
     /// When they last did in this session.
     pub proven_at: Timestamp,

@@ -6,6 +6,7 @@ mod auth;
 mod email_change;
 mod keys;
 pub(crate) mod limits;
+mod logins;
 mod mfa;
 mod operator;
 mod passwords;
@@ -50,6 +51,9 @@ pub(crate) fn routes(identity: Identity) -> OpenApiRouter {
         .routes(routes!(sessions::revoke_session))
         .routes(counted(NamedLimit::Mfa, routes!(mfa::step_up::find_confirmation, mfa::step_up::confirm)))
         .routes(counted(NamedLimit::Account, routes!(mfa::step_up::send_confirmation)))
+        .routes(routes!(logins::list_providers))
+        .routes(routes!(logins::list_logins))
+        .routes(counted(NamedLimit::Account, routes!(logins::disconnect_login)))
         .routes(routes!(mfa::list_factors))
         .routes(counted(NamedLimit::Account, routes!(mfa::totp::begin_totp_factor, mfa::totp::remove_totp_factor)))
         .routes(counted(NamedLimit::Mfa, routes!(mfa::totp::confirm_totp_factor)))

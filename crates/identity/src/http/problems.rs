@@ -10,7 +10,7 @@ use baluarte_web::{
 };
 use http::{HeaderValue, header};
 
-use crate::IdentityError;
+use crate::{IdentityError, LoginError};
 
 baluarte_web::problems! {
     REGISTRATION_CLOSED = FORBIDDEN "identity.registration_closed" {
@@ -208,6 +208,46 @@ baluarte_web::problems! {
         explanation: "It is forgotten already, or was never yours.", "Ya se olvidó o nunca fue tuyo.", "Já foi esquecido ou nunca foi seu.";
         remedy: "Look at the list of trusted devices again.", "Mira de nuevo la lista de dispositivos de confianza.", "Veja de novo a lista de dispositivos confiáveis.";
     }
+    PROVIDER_NOT_FOUND = NOT_FOUND "identity.provider_not_found" {
+        title: "No such way to sign in", "No existe esa forma de iniciar sesión", "Essa forma de entrar não existe";
+        explanation: "Nobody signs in here with accounts of that provider.", "Aquí nadie inicia sesión con cuentas de ese proveedor.", "Aqui ninguém entra com contas desse provedor.";
+        remedy: "Use one of those that the sign-in page shows.", "Usa una de las que muestra la página de inicio de sesión.", "Use uma das que a página de entrada mostra.";
+    }
+    PROVIDER_FAILED = BAD_GATEWAY "identity.provider_failed" {
+        title: "Signing in there did not work", "No se pudo iniciar sesión allí", "Não foi possível entrar por lá";
+        explanation: "The provider cannot be reached, or what it says is not taken for a proof.", "No se puede contactar con el proveedor, o lo que dice no se acepta como prueba.", "Não dá para falar com o provedor, ou o que ele diz não é aceito como prova.";
+        remedy: "Try again, or sign in another way.", "Inténtalo de nuevo o inicia sesión de otra forma.", "Tente de novo ou entre de outra forma.";
+    }
+    LOGIN_OVER = UNAUTHORIZED "identity.login_over" {
+        title: "Begin again", "Empieza de nuevo", "Comece de novo";
+        explanation: "This attempt is over: it took too long, was finished already, or was begun in another browser.", "Este intento terminó: tardó demasiado, ya se completó o empezó en otro navegador.", "Esta tentativa terminou: demorou demais, já foi concluída ou começou em outro navegador.";
+        remedy: "Sign in again from the sign-in page.", "Inicia sesión de nuevo desde la página de inicio de sesión.", "Entre de novo pela página de entrada.";
+    }
+    LOGIN_DECLINED = FORBIDDEN "identity.login_declined" {
+        title: "The provider said no", "El proveedor dijo que no", "O provedor disse que não";
+        explanation: "You, or whoever administers your account there, did not agree.", "Tú, o quien administra tu cuenta allí, no estuvo de acuerdo.", "Você, ou quem administra a sua conta lá, não concordou.";
+        remedy: "Try again and agree, or sign in another way.", "Inténtalo de nuevo y acepta, o inicia sesión de otra forma.", "Tente de novo e aceite, ou entre de outra forma.";
+    }
+    LOGIN_TAKEN = CONFLICT "identity.login_taken" {
+        title: "Connected to another account", "Conectada a otra cuenta", "Conectada a outra conta";
+        explanation: "That account elsewhere already signs in to another account here.", "Esa cuenta ya inicia sesión en otra cuenta de aquí.", "Essa conta já entra em outra conta daqui.";
+        remedy: "Sign in to that account and disconnect it there first.", "Inicia sesión en esa cuenta y desconéctala allí primero.", "Entre nessa conta e desconecte-a lá primeiro.";
+    }
+    TOO_MANY_LOGINS = CONFLICT "identity.too_many_logins" {
+        title: "Too many connected accounts", "Demasiadas cuentas conectadas", "Contas conectadas demais";
+        explanation: "An account has at most twenty.", "Una cuenta tiene como máximo veinte.", "Uma conta tem no máximo vinte.";
+        remedy: "Disconnect one that you do not use any more.", "Desconecta una que ya no uses.", "Desconecte uma que você não usa mais.";
+    }
+    LOGIN_NOT_FOUND = NOT_FOUND "identity.login_not_found" {
+        title: "No such connected account", "No existe esa cuenta conectada", "Essa conta conectada não existe";
+        explanation: "It is disconnected already, or was never yours.", "Ya se desconectó o nunca fue tuya.", "Já foi desconectada ou nunca foi sua.";
+        remedy: "Look at the list of connected accounts again.", "Mira de nuevo la lista de cuentas conectadas.", "Veja de novo a lista de contas conectadas.";
+    }
+    LAST_WAY_IN = CONFLICT "identity.last_way_in" {
+        title: "One way in has to stay", "Tiene que quedar una forma de entrar", "Uma forma de entrar tem que ficar";
+        explanation: "Without it you could not sign in any more: the account has no password and nothing else that signs in.", "Sin ella no podrías iniciar sesión: la cuenta no tiene contraseña ni nada más con que entrar.", "Sem ela você não poderia mais entrar: a conta não tem senha nem outra forma de entrar.";
+        remedy: "Choose a password first (\"Forgot your password?\" sends a link), or connect another account.", "Elige antes una contraseña («¿Olvidaste tu contraseña?» envía un enlace) o conecta otra cuenta.", "Escolha antes uma senha (\"Esqueceu a senha?\" envia um link) ou conecte outra conta.";
+    }
     USER_NOT_FOUND = NOT_FOUND "identity.user_not_found" {
         title: "No such user", "No existe ese usuario", "Esse usuário não existe";
         explanation: "There is no account with this identifier.", "No hay ninguna cuenta con este identificador.", "Não há conta com este identificador.";
@@ -269,6 +309,7 @@ impl From<IdentityError> for Problem {
             IdentityError::TooManyApiKeys => Self::of(&TOO_MANY_API_KEYS),
             IdentityError::ApiKeyNotFound => Self::of(&API_KEY_NOT_FOUND),
             IdentityError::ApiKeyReplaced => Self::of(&API_KEY_REPLACED),
+            IdentityError::Login(err) => of_login(&err),
             IdentityError::UserNotFound(_) => Self::of(&USER_NOT_FOUND),
             IdentityError::SessionNotFound => Self::of(&SESSION_NOT_FOUND),
             IdentityError::LastAdmin => Self::of(&LAST_ADMIN),
@@ -278,6 +319,20 @@ impl From<IdentityError> for Problem {
             IdentityError::Storage(DbError::Unavailable(_)) => Self::of(&UNAVAILABLE).retry_after(Duration::from_secs(5)),
             IdentityError::Storage(_) => Self::internal(&err),
         }
+    }
+}
+
+fn of_login(err: &LoginError) -> Problem {
+    match err {
+        LoginError::UnknownProvider => Problem::of(&PROVIDER_NOT_FOUND),
+        LoginError::Over => unauthorized(&LOGIN_OVER),
+        LoginError::Declined(_) => Problem::of(&LOGIN_DECLINED),
+        LoginError::Unreachable(_) | LoginError::NotTaken(_) => Problem::of(&PROVIDER_FAILED),
+        LoginError::Busy => Problem::of(&BUSY).retry_after(Duration::from_secs(2)),
+        LoginError::Taken => Problem::of(&LOGIN_TAKEN),
+        LoginError::TooMany => Problem::of(&TOO_MANY_LOGINS),
+        LoginError::NotFound => Problem::of(&LOGIN_NOT_FOUND),
+        LoginError::LastWayIn => Problem::of(&LAST_WAY_IN),
     }
 }
 

@@ -14,9 +14,12 @@ use super::{
     error_title,
     factors::{FactorWords, confirm::confirm_first},
     field::Field,
+    logins::LoginWords,
     password_words, refuse, see_other, sign_in_first,
 };
 use crate::{Identity, IdentityError, Name, ProfileChange, Session, User};
+
+const DELETE: &str = "/auth/account/delete";
 
 #[derive(Template)]
 #[template(path = "account.html")]
@@ -24,6 +27,9 @@ struct AccountPage<'a> {
     t: &'static Words,
     f: &'static FactorWords,
     k: &'static KeyWords,
+    l: &'static LoginWords,
+    no_password: bool,
+    connects: bool,
     /// A second factor is in force.
     protected: bool,
     user: &'a User,
@@ -49,7 +55,8 @@ struct DeletePage<'a> {
     t: &'static Words,
     email: &'a str,
     alert: &'a str,
-    password: Field<'a>,
+    /// Absent where there is none.
+    password: Option<Field<'a>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -93,6 +100,10 @@ pub(super) struct Look<'a> {
     pub name_error: &'a str,
     pub current_error: &'a str,
     pub protected: bool,
+    /// The account has none: it signs in with accounts elsewhere, or with a passkey.
+    pub no_password: bool,
+    /// Accounts elsewhere sign in here.
+    pub connects: bool,
     pub new_error: &'a str,
 }
 
@@ -192,8 +203,12 @@ pub(super) async fn end_other_sessions(State(identity): State<Identity>, _: Same
     }
 }
 
-pub(super) async fn show_delete(Caller(ctx): Caller, visit: Visit) -> Response {
-    ask_before_deleting(&ctx, &visit, StatusCode::OK, "", "")
+pub(super) async fn show_delete(State(identity): State<Identity>, Caller(ctx): Caller, visit: Visit) -> Result<Response, Problem> {
+    match identity.find_ways_in(&ctx).await {
+        Ok(ways) => Ok(ask_before_deleting(&ctx, &visit, StatusCode::OK, "", ways.password.then_some(""))),
+        Err(IdentityError::Forbidden(baluarte_kernel::Forbidden::NotSignedIn)) => Ok(sign_in_first(DELETE)),
+        Err(err) => Err(refuse(err)),
+    }
 }
 
 pub(super) async fn submit_delete(
@@ -204,8 +219,13 @@ pub(super) async fn submit_delete(
     Form(form): Form<Confirmation>,
 ) -> Result<Response, Problem> {
     let t = Words::of(visit.locale);
-    if form.password.is_empty() {
-        return Ok(ask_before_deleting(&ctx, &visit, StatusCode::UNPROCESSABLE_ENTITY, "", t.password_missing));
+    let has_password = match identity.find_ways_in(&ctx).await {
+        Ok(ways) => ways.password,
+        Err(err) => return otherwise(err),
+    };
+    let ask = |status, words: &str, error| ask_before_deleting(&ctx, &visit, status, words, has_password.then_some(error));
+    if form.password.is_empty() && has_password {
+        return Ok(ask(StatusCode::UNPROCESSABLE_ENTITY, "", t.password_missing));
     }
     match identity.delete_me(&ctx, &form.password).await {
         Ok(()) => {
@@ -213,10 +233,10 @@ pub(super) async fn submit_delete(
             response.headers_mut().append(header::SET_COOKIE, identity.forget_cookie());
             Ok(response)
         }
-        Err(IdentityError::WrongPassword) => Ok(ask_before_deleting(&ctx, &visit, StatusCode::UNPROCESSABLE_ENTITY, "", t.wrong_password)),
+        Err(IdentityError::WrongPassword) => Ok(ask(StatusCode::UNPROCESSABLE_ENTITY, "", t.wrong_password)),
         Err(err) => match alert(t, &err) {
-            Some((status, words)) => Ok(ask_before_deleting(&ctx, &visit, status, &words, "")),
-            None if matches!(err, IdentityError::ConfirmationNeeded) => Ok(confirm_first("/auth/account/delete")),
+            Some((status, words)) => Ok(ask(status, &words, "")),
+            None if matches!(err, IdentityError::ConfirmationNeeded) => Ok(confirm_first(DELETE)),
             None => otherwise(err),
         },
     }
@@ -242,7 +262,9 @@ async fn render(identity: &Identity, ctx: &Ctx, visit: &Visit, status: StatusCod
     let sessions = identity.list_sessions(ctx, &PageQuery::default()).await.map_err(refuse)?;
     let plan = identity.plan_of(user.id);
     let protected = !identity.list_factors(ctx).await.map_err(refuse)?.factors.is_empty();
-    Ok(account_page(visit, &user, &plan, &sessions, status, &Look { protected, ..look }))
+    let ways = identity.find_ways_in(ctx).await.map_err(refuse)?;
+    let connects = !ways.providers.is_empty() || !ways.logins.is_empty();
+    Ok(account_page(visit, &user, &plan, &sessions, status, &Look { protected, no_password: !ways.password, connects, ..look }))
 }
 
 pub(super) fn account_page(
@@ -259,6 +281,9 @@ pub(super) fn account_page(
         t,
         f: FactorWords::of(visit.locale),
         k: KeyWords::of(visit.locale),
+        l: LoginWords::of(visit.locale),
+        no_password: look.no_password,
+        connects: look.connects,
         protected: look.protected,
         // Others have the names that the operator gave them.
         plan: if plan == FreeForAll::PLAN { t.plan_free } else { plan },
@@ -287,11 +312,14 @@ pub(super) fn account_page(
     Page::sheet(visit, &title).back_to(ACCOUNT).respond(status, &content)
 }
 
-pub(super) fn ask_before_deleting(ctx: &Ctx, visit: &Visit, status: StatusCode, alert: &str, error: &str) -> Response {
-    let Ok(principal) = ctx.user() else { return sign_in_first("/auth/account/delete") };
+/// `error`: what is wrong with the password; absent where there is none to ask for.
+pub(super) fn ask_before_deleting(ctx: &Ctx, visit: &Visit, status: StatusCode, alert: &str, error: Option<&str>) -> Response {
+    let Ok(principal) = ctx.user() else { return sign_in_first(DELETE) };
     let t = Words::of(visit.locale);
-    let mut password = Field::current_password(t, "password", t.current_password).wrong(error);
-    Field::focus_first_wrong([&mut password]);
+    let mut password = error.map(|error| Field::current_password(t, "password", t.current_password).wrong(error));
+    if let Some(password) = &mut password {
+        Field::focus_first_wrong([password]);
+    }
     let title = if status.is_success() { t.delete.to_owned() } else { error_title(t, t.delete) };
     Page::gate(visit, &title).respond(status, &DeletePage { t, email: &principal.email, alert, password })
 }

@@ -8,6 +8,7 @@ mod device;
 mod email_change;
 mod factors;
 mod field;
+mod logins;
 mod passwords;
 mod register;
 mod sign_in;
@@ -50,6 +51,7 @@ pub(crate) fn routes(identity: Identity) -> Router {
         .merge(email_change::routes(&identity))
         .merge(api_keys::routes(&identity))
         .merge(console::routes(&identity))
+        .merge(logins::routes(&identity))
         .merge(uncounted(identity.clone()))
 }
 
@@ -178,6 +180,7 @@ fn alert(t: &'static Words, err: &IdentityError) -> Option<(StatusCode, String)>
         | IdentityError::TooManyApiKeys
         | IdentityError::ApiKeyNotFound
         | IdentityError::ApiKeyReplaced
+        | IdentityError::Login(_)
         | IdentityError::UserNotFound(_)
         | IdentityError::SessionNotFound
         | IdentityError::BadCursor(_)

@@ -10,10 +10,11 @@ use serde::Deserialize;
 use super::{
     ACCOUNT, Message, Words, alert, error_title,
     field::Field,
+    logins::Buttons,
     message, password_words, refuse, return_query, see_other,
     sign_in::{Arrival, enter},
 };
-use crate::{Email, Identity, IdentityError, Name, NewUser, Registered, Registration, SessionKind, SignIn};
+use crate::{Email, Identity, IdentityError, Name, NewUser, ProviderName, Registered, Registration, SessionKind, SignIn};
 
 #[derive(Template)]
 #[template(path = "register.html")]
@@ -22,6 +23,7 @@ struct RegisterPage<'a> {
     alert: &'a str,
     return_to: &'a str,
     query: &'a str,
+    providers: Buttons<'a>,
     name: Field<'a>,
     email: Field<'a>,
     password: Field<'a>,
@@ -51,7 +53,7 @@ pub(super) async fn show(State(identity): State<Identity>, Caller(ctx): Caller, 
     }
     let form = Registering { return_to: arrival.return_to, ..Registering::default() };
     match identity.config().registration {
-        Registration::Open => render(&visit, StatusCode::OK, &form, &Wrong::default()),
+        Registration::Open => render(&visit, &identity.providers(), StatusCode::OK, &form, &Wrong::default()),
         Registration::Closed => not_here(&visit, &IdentityError::RegistrationClosed),
         Registration::Invite => not_here(&visit, &IdentityError::InvitationNeeded),
     }
@@ -73,7 +75,7 @@ pub(super) async fn submit(
             password: if form.password.is_empty() { t.password_missing } else { "" },
             alert: "",
         };
-        return Ok(render(&visit, StatusCode::UNPROCESSABLE_ENTITY, &form, &wrong));
+        return Ok(render(&visit, &identity.providers(), StatusCode::UNPROCESSABLE_ENTITY, &form, &wrong));
     };
     match identity.register_user(&ctx, NewUser { email, name, password: form.password.clone() }).await {
         Ok(Registered::Created(_)) => {
@@ -84,11 +86,11 @@ pub(super) async fn submit(
         Ok(Registered::CheckYourMail) => Ok(see_other("/auth/check-mail?for=verify")),
         Err(IdentityError::BadPassword(bad)) => {
             let wrong = Wrong { password: password_words(t, bad), ..Wrong::default() };
-            Ok(render(&visit, StatusCode::UNPROCESSABLE_ENTITY, &form, &wrong))
+            Ok(render(&visit, &identity.providers(), StatusCode::UNPROCESSABLE_ENTITY, &form, &wrong))
         }
         Err(err @ (IdentityError::RegistrationClosed | IdentityError::InvitationNeeded)) => Ok(not_here(&visit, &err)),
         Err(err) => match alert(t, &err) {
-            Some((status, words)) => Ok(render(&visit, status, &form, &Wrong { alert: &words, ..Wrong::default() })),
+            Some((status, words)) => Ok(render(&visit, &identity.providers(), status, &form, &Wrong { alert: &words, ..Wrong::default() })),
             None => Err(refuse(err)),
         },
     }
@@ -103,7 +105,7 @@ pub(super) fn not_here(visit: &Visit, why: &IdentityError) -> Response {
     message(visit, StatusCode::FORBIDDEN, &Message { title, text, more: "", links: vec![("/auth/login", t.sign_in)] })
 }
 
-pub(super) fn render(visit: &Visit, status: StatusCode, form: &Registering, wrong: &Wrong<'_>) -> Response {
+pub(super) fn render(visit: &Visit, providers: &[ProviderName], status: StatusCode, form: &Registering, wrong: &Wrong<'_>) -> Response {
     let t = Words::of(visit.locale);
     let return_to = ReturnTo::parse(&form.return_to);
     let mut content = RegisterPage {
@@ -111,6 +113,7 @@ pub(super) fn render(visit: &Visit, status: StatusCode, form: &Registering, wron
         alert: wrong.alert,
         return_to: return_to.as_ref().map_or("", ReturnTo::as_str),
         query: &return_query(&form.return_to),
+        providers: Buttons::to_sign_in(visit, providers, &form.return_to),
         name: Field::person(t, &form.name).wrong(wrong.name),
         email: Field::email(t, &form.email).wrong(wrong.email),
         password: Field::new_password(t, "password", t.password).wrong(wrong.password),

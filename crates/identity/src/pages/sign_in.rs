@@ -11,10 +11,10 @@ use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 
 use super::{
-    ACCOUNT, Message, Words, alert, error_title, factors, factors::passkeys::PasskeyForm, field::Field, message, refuse, return_query,
-    see_other,
+    ACCOUNT, Message, Words, alert, error_title, factors, factors::passkeys::PasskeyForm, field::Field, logins::Buttons, message, refuse,
+    return_query, see_other,
 };
-use crate::{Granted, Identity, IdentityError, Registration, RequestOptions, SessionKind, SignIn, SignedIn, Welcome};
+use crate::{Granted, Identity, IdentityError, ProviderName, Registration, RequestOptions, SessionKind, SignIn, SignedIn, Welcome};
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
@@ -29,6 +29,7 @@ struct SignInPage<'a> {
     open: bool,
     /// Absent where browsers know no passkeys.
     passkey: Option<PasskeyForm<'a>>,
+    providers: Buttons<'a>,
     return_to: &'a str,
     query: &'a str,
     email: Field<'a>,
@@ -163,10 +164,17 @@ pub(super) fn destination(return_to: &str) -> ReturnTo {
 }
 
 pub(super) fn page(identity: &Identity, ctx: &Ctx, visit: &Visit, status: StatusCode, look: Look<'_>) -> Response {
-    render(open(identity), identity.sign_in_options(ctx).ok().as_ref(), visit, status, look)
+    render(open(identity), identity.sign_in_options(ctx).ok().as_ref(), &identity.providers(), visit, status, look)
 }
 
-pub(super) fn render(open: bool, passkey: Option<&RequestOptions>, visit: &Visit, status: StatusCode, look: Look<'_>) -> Response {
+pub(super) fn render(
+    open: bool,
+    passkey: Option<&RequestOptions>,
+    providers: &[ProviderName],
+    visit: &Visit,
+    status: StatusCode,
+    look: Look<'_>,
+) -> Response {
     let t = Words::of(visit.locale);
     let asked = ReturnTo::parse(look.return_to);
     let lead = if asked.is_some() { t.go_on.to_owned() } else { fill(t.sign_in_lead, &[&visit.site.brand]) };
@@ -178,6 +186,7 @@ pub(super) fn render(open: bool, passkey: Option<&RequestOptions>, visit: &Visit
         resend: look.resend,
         open,
         passkey: passkey.map(|options| PasskeyForm::sign_in(visit, options, asked.as_ref().map_or("", ReturnTo::as_str))),
+        providers: Buttons::to_sign_in(visit, providers, look.return_to),
         return_to: asked.as_ref().map_or("", ReturnTo::as_str),
         query: &return_query(look.return_to),
         email: if passkey.is_some() { Field::email(t, look.email).offering_passkeys() } else { Field::email(t, look.email) }

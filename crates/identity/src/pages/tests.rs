@@ -7,7 +7,7 @@ use baluarte_kernel::{Actor, Clock, CredentialKind, Ctx, Locale, Page, Principal
 use baluarte_web::{Problem, RenderContext, Site, Visit, WebConfig, problem};
 use http::{StatusCode, header};
 
-use super::{account, api_keys, console, email_change, factors, passwords, register, sign_in, verify, words::Words};
+use super::{account, api_keys, console, email_change, factors, logins, passwords, register, sign_in, verify, words::Words};
 use crate::{BadPassword, Session, SessionKind, User};
 
 pub(super) const NOW: Timestamp = Timestamp::from_micros(1_795_305_600_000_000);
@@ -98,12 +98,13 @@ async fn pages(locale: Locale) -> Vec<(&'static str, Response)> {
     let look = sign_in::Look { email: "zoe@example.com", return_to: "/shop/cart", ..sign_in::Look::default() };
     let mut all = console::samples::pages(locale);
     all.extend(vec![
-        ("login", sign_in::render(true, None, &login, ok, sign_in::Look::default())),
+        ("login", sign_in::render(true, None, &[], &login, ok, sign_in::Look::default())),
         (
             "login-fields",
             sign_in::render(
                 true,
                 None,
+                &[],
                 &login,
                 wrong,
                 sign_in::Look { email_error: t.bad_email, password_error: t.password_missing, email: "zoe", ..look },
@@ -111,15 +112,15 @@ async fn pages(locale: Locale) -> Vec<(&'static str, Response)> {
         ),
         (
             "login-wrong",
-            sign_in::render(true, None, &login, StatusCode::UNAUTHORIZED, sign_in::Look { alert: t.wrong_credentials, ..look }),
+            sign_in::render(true, None, &[], &login, StatusCode::UNAUTHORIZED, sign_in::Look { alert: t.wrong_credentials, ..look }),
         ),
         (
             "login-unverified",
-            sign_in::render(false, None, &login, StatusCode::FORBIDDEN, sign_in::Look { alert: t.not_verified, resend: true, ..look }),
+            sign_in::render(false, None, &[], &login, StatusCode::FORBIDDEN, sign_in::Look { alert: t.not_verified, resend: true, ..look }),
         ),
-        ("login-done", sign_in::render(true, None, &login, ok, sign_in::Look { done: t.done_reset, ..sign_in::Look::default() })),
-        ("register", register::render(&enrol, ok, &register::Registering::default(), &register::Wrong::default())),
-        ("register-wrong", register::render(&enrol, wrong, &filled, &enrol_wrong)),
+        ("login-done", sign_in::render(true, None, &[], &login, ok, sign_in::Look { done: t.done_reset, ..sign_in::Look::default() })),
+        ("register", register::render(&enrol, &[], ok, &register::Registering::default(), &register::Wrong::default())),
+        ("register-wrong", register::render(&enrol, &[], wrong, &filled, &enrol_wrong)),
         ("register-closed", register::not_here(&enrol, &crate::IdentityError::RegistrationClosed)),
         ("check-mail", passwords::check_mail(at("/auth/check-mail"), baluarte_web::Query::default()).await),
         ("forgot", passwords::show_forgot(at("/auth/forgot-password")).await),
@@ -134,7 +135,7 @@ async fn pages(locale: Locale) -> Vec<(&'static str, Response)> {
         ("step-email", factors::samples::step(locale, "email", true)),
         ("step-sms", factors::samples::step(locale, "sms", true)),
         ("step-sms-not-sent", factors::samples::step(locale, "sms", false)),
-        ("login-passkey", sign_in::render(true, Some(&factors::samples::request()), &login, ok, sign_in::Look::default())),
+        ("login-passkey", sign_in::render(true, Some(&factors::samples::request()), &[], &login, ok, sign_in::Look::default())),
         ("step-passkey", factors::samples::step(locale, "passkey", false)),
         ("confirm-totp", factors::samples::confirm(locale, "totp")),
         ("confirm-email", factors::samples::confirm(locale, "email")),
@@ -159,7 +160,18 @@ async fn pages(locale: Locale) -> Vec<(&'static str, Response)> {
         ("key-new-wrong", api_keys::samples::new(locale, "", true)),
         ("key-rotate", api_keys::samples::rotate(locale)),
         ("key-shown", api_keys::samples::made(locale)),
-        ("delete", account::ask_before_deleting(&signed_in(), &at("/auth/account/delete"), ok, "", "")),
+        ("delete", account::ask_before_deleting(&signed_in(), &at("/auth/account/delete"), ok, "", Some(""))),
+        ("login-providers", sign_in::render(true, Some(&factors::samples::request()), &logins::samples::providers(), &login, ok, look)),
+        ("register-providers", register::render(&enrol, &logins::samples::providers(), ok, &filled, &register::Wrong::default())),
+        ("account-without-password", show(ok, &account::Look { no_password: true, connects: true, ..account::Look::default() })),
+        ("delete-without-password", account::ask_before_deleting(&signed_in(), &at("/auth/account/delete"), ok, "", None)),
+        ("logins", logins::samples::overview(locale, "zoe.fernandez@gmail.example")),
+        ("login-remove", logins::samples::remove(locale)),
+        ("login-connect", logins::samples::connect(locale)),
+        ("login-known", logins::samples::first(locale, "known")),
+        ("login-unknown", logins::samples::first(locale, "unknown")),
+        ("login-declined", logins::samples::declined(locale)),
+        ("confirm-login", logins::samples::confirm(locale)),
         ("signed-out", sign_in::signed_out(at("/auth/signed-out")).await),
     ]);
     all
@@ -217,7 +229,8 @@ async fn every_page_speaks_each_language_and_protects_its_visitor() {
 async fn pages_that_hold_a_token_tell_nobody_where_they_are() {
     for (name, response) in pages(Locale::En).await {
         let policy = response.headers()[header::REFERRER_POLICY].clone();
-        let holds_token = text(response).await.contains("link-token");
+        // What a provider sent back stands in the address of the last one.
+        let holds_token = text(response).await.contains("link-token") || name == "login-declined";
         assert_eq!(policy == "no-referrer", holds_token, "{name}");
     }
 }
@@ -238,9 +251,17 @@ async fn what_people_typed_is_text_and_never_markup() {
         account::account_page(&here, &user(evil), evil, &sessions, StatusCode::OK, &account::Look::default()),
         api_keys::samples::overview(Locale::En, evil),
         api_keys::samples::new(Locale::En, evil, false),
-        register::render(&here, StatusCode::OK, &form, &register::Wrong::default()),
-        sign_in::render(true, None, &here, StatusCode::OK, sign_in::Look { email: evil, return_to: evil, ..sign_in::Look::default() }),
+        register::render(&here, &[], StatusCode::OK, &form, &register::Wrong::default()),
+        sign_in::render(
+            true,
+            None,
+            &logins::samples::providers(),
+            &here,
+            StatusCode::OK,
+            sign_in::Look { email: evil, return_to: evil, ..sign_in::Look::default() },
+        ),
         passwords::ask_password(&here, StatusCode::OK, &Secret::new(evil), "", t.password_long),
+        logins::samples::overview(Locale::En, evil),
     ] {
         let html = text(response).await;
         assert!(html.contains("&#60;script&#62;") && !html.contains("<script>"), "{html}");

@@ -30,7 +30,11 @@ impl Identity {
     pub async fn delete_me(&self, ctx: &Ctx, password: &Secret) -> Result<(), IdentityError> {
         let account = self.my_account(ctx).await?;
         self.require_fresh_factor(ctx, account.user.id).await?;
-        let account = self.confirm_password(ctx, &account.user.email, password).await?;
+        // Whoever has no password has shown a moment ago that it is them.
+        let account = match account.password_hash {
+            Some(_) => self.confirm_password(ctx, &account.user.email, password).await?,
+            None => self.require_proof(ctx).await?,
+        };
         self.delete_account(ctx, account.user.id, Rank::HIGHEST).await
     }
 

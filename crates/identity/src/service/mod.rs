@@ -8,6 +8,7 @@ mod cookies;
 mod details;
 mod email_change;
 mod factors;
+mod logins;
 mod operator;
 mod passwords;
 mod refresh;
@@ -32,11 +33,14 @@ use self::{
 use crate::{
     IdentityConfig, IdentityError,
     mails::Mails,
+    oidc::{LoginMails, Providers},
     password::{self, PasswordPool},
     revocations::{self, Revocation, Revoked, Subject},
     store::{self, users::Account},
     token::{Issuer, Keyring},
 };
+
+pub use self::logins::{Arrived, Departure, Returned, ToConnect, WaysIn};
 
 /// Accounts, sessions, tokens and passwords. Cheap to clone.
 #[derive(Clone)]
@@ -71,6 +75,7 @@ struct Inner {
     mails: Mails,
     /// What passwords must not consist of.
     context: password::Context,
+    providers: Providers,
 }
 
 /// Answers whose work is still going on.
@@ -106,6 +111,8 @@ impl Identity {
             key_looks: OncePerSecond::default(),
             mails: Mails::new(&kit.public_url, &kit.brand),
             context: password::Context::new(&kit.public_url, &kit.brand, &config.password_words),
+            providers: Providers::new(&config.providers, &kit.public_url)
+                .map_err(|err| IdentityError::Internal(format!("the client for providers: {err}")))?,
             kit: kit.clone(),
             config: config.clone(),
             entitlements,
@@ -147,6 +154,10 @@ impl Identity {
     }
 
     // ── what several use cases need ──
+
+    fn login_mails(&self) -> LoginMails<'_> {
+        LoginMails(&self.inner.mails)
+    }
 
     /// Keeps an entry about an account with the transaction.
     fn record_user(&self, ctx: &Ctx, tx: &Tx, action: &'static Action, user: UserId) {

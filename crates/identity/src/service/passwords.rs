@@ -92,6 +92,13 @@ impl Identity {
         store::links::void_links(&tx, link.user_id, Purpose::VerifyEmail).await?;
         // The second factor stays; browsers that were asked for none are asked again.
         store::factors::trusted::forget_trusted(&tx, link.user_id).await?;
+        // Nobody had proven the address before, so whoever connected them may not be its owner.
+        let untrusted = account.user.email_verified_at.is_none();
+        let logins = if untrusted { store::logins::delete_logins(&tx, link.user_id).await? } else { 0 };
+        if logins > 0 {
+            let entry = Entry::new(&actions::LOGINS_FORGOTTEN, "user").of(link.user_id).detail("logins", logins);
+            self.inner.kit.audit.record(ctx, &tx, entry.by(link.user_id, None, account.user.email.as_str()));
+        }
         self.forgive(ctx, &tx, &account).await?;
         self.inner.kit.notify.send(ctx, &tx, self.inner.mails.password_changed(&account.user, ctx.client_ip(), now)).await?;
         let revoked = self.revoke_sessions(&tx, &ended, now).await?;

@@ -5,6 +5,7 @@ pub(crate) mod email_changes;
 pub(crate) mod factors;
 pub(crate) mod keys;
 pub(crate) mod links;
+pub(crate) mod logins;
 pub(crate) mod places;
 pub(crate) mod registrations;
 pub(crate) mod revocations;

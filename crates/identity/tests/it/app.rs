@@ -349,6 +349,12 @@ impl App {
         row.try_get_by_index(0).unwrap()
     }
 
+    /// Every text that a statement finds.
+    pub(crate) async fn texts(&self, statement: &str) -> Vec<String> {
+        let rows = self.db().read().query_all_raw(sql(self.db().read(), statement, [])).await.unwrap();
+        rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
+    }
+
     pub(crate) async fn password_hash(&self, user: &User) -> String {
         self.text("SELECT password_hash FROM users WHERE id = $1", &user.id.to_string()).await
     }

@@ -11,6 +11,7 @@ mod events;
 mod factors;
 mod factors_policy;
 mod leaks;
+mod logins;
 mod operator;
 mod outage;
 mod pages;

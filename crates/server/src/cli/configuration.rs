@@ -27,7 +27,7 @@ impl Check {
         if self.live {
             return try_out(&loaded, self.json);
         }
-        print(&format!("the configuration is valid\n{}", notes(&loaded)))
+        print(&format!("the configuration is valid\n{}{}", notes(&loaded), redirect_uris(&loaded)))
     }
 }
 
@@ -42,6 +42,13 @@ impl Doctor {
     pub(super) fn run(self, global: &Global) -> Result<(), Failure> {
         try_out(&global.load()?, self.json)
     }
+}
+
+/// What has to be registered elsewhere before people can sign in with it.
+fn redirect_uris(loaded: &Loaded) -> String {
+    let (providers, public_url) = (&loaded.config.identity.providers, loaded.config.server.public_url.as_str());
+    let line = |(name, uri): (String, String)| format!("identity.providers.{name}: register the redirect URI {uri}\n");
+    baluarte_identity::redirect_uris(providers, public_url).into_iter().map(line).collect()
 }
 
 fn notes(loaded: &Loaded) -> String {

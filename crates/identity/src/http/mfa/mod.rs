@@ -110,7 +110,7 @@ pub(super) struct RecoveryCodesView {
 /// Shows that it is still the owner; not needed within ten minutes of signing in (with the second factor, where there is one).
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct ReauthenticationBody {
+pub(in crate::http) struct ReauthenticationBody {
     #[schema(value_type = Option<String>, format = Password)]
     password: Option<Secret>,
     /// From the authenticator app, or a recovery code.
@@ -125,7 +125,7 @@ impl From<ReauthenticationBody> for Reauthentication {
 }
 
 /// A body that may be absent.
-pub(super) struct Maybe(Reauthentication);
+pub(in crate::http) struct Maybe(pub(in crate::http) Reauthentication);
 
 /// No body of ours is longer.
 const MAX_BODY: usize = 16 * 1024;

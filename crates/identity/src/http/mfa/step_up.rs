@@ -23,6 +23,9 @@ pub(in crate::http) struct ConfirmationView {
     /// When its owner last showed who they are in this session.
     #[schema(value_type = String, format = DateTime)]
     proven_at: Timestamp,
+    /// There is neither a factor nor a password: a browser shows it at `/auth/with/NAME?for=confirm`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    providers: Vec<String>,
 }
 
 /// How to show that it is still you, and when you last did
@@ -30,7 +33,8 @@ pub(in crate::http) struct ConfirmationView {
     responses((status = 200, body = ConfirmationView), Problem))]
 pub(in crate::http) async fn find_confirmation(State(identity): State<Identity>, SignedIn(ctx, _): SignedIn) -> Answer<Response> {
     let found = identity.find_confirmation(&ctx).await?;
-    Ok((NO_STORE, Json(ConfirmationView { methods: found.methods, proven_at: found.proven_at })).into_response())
+    let providers = found.providers.into_iter().map(|provider| provider.name).collect();
+    Ok((NO_STORE, Json(ConfirmationView { methods: found.methods, proven_at: found.proven_at, providers })).into_response())
 }
 
 #[derive(Deserialize, ToSchema)]

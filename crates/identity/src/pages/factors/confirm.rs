@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     Identity, IdentityError, Method, OpenConfirmation, OpenStep, Proof,
-    pages::{ACCOUNT, Words, error_title, field::Field, refuse, return_query, see_other, sign_in::destination, sign_in_first},
+    pages::{ACCOUNT, Words, error_title, field::Field, logins, refuse, return_query, see_other, sign_in::destination, sign_in_first},
 };
 
 /// The page, and back to `path` afterwards.
@@ -97,6 +97,10 @@ async fn render(
     };
     if open.password {
         return Ok(password_page(visit, status, &arrival.return_to, look));
+    }
+    if open.methods.is_empty() {
+        let t = FactorWords::of(visit.locale);
+        return Ok(logins::confirm_page(visit, t.again, &open.providers, &arrival.return_to));
     }
     let OpenConfirmation { methods, address, phone, sent, resend_in, .. } = open;
     let open = OpenStep { methods, enrol: Vec::new(), address, phone, sent, resend_in };

@@ -30,6 +30,9 @@ impl Identity {
             store::factors::passkeys::delete_passkeys(&tx, user).await?;
         }
         self.without_factor(&tx, &account).await?;
+        if kind == FactorKind::Passkey {
+            self.require_way_in(&tx, user).await?;
+        }
         let devices = store::factors::trusted::forget_trusted(&tx, user).await?;
         let ended = store::sessions::delete_sessions(&tx, user, Self::session_of(ctx)).await?;
         let revoked = self.revoke_sessions(&tx, &ended, now).await?;

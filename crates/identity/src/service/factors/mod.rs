@@ -81,7 +81,7 @@ impl Identity {
     // ── is it still them? ──
 
     /// Confirms that whoever is signed in is the owner: by the password, by a code, or by having proven it lately.
-    async fn reauthenticate(&self, ctx: &Ctx, shown: &Reauthentication) -> Result<Account, IdentityError> {
+    pub(in crate::service) async fn reauthenticate(&self, ctx: &Ctx, shown: &Reauthentication) -> Result<Account, IdentityError> {
         let account = self.my_account(ctx).await?;
         if let Some(password) = shown.password.as_ref().filter(|password| !password.is_empty()) {
             return self.confirm_password(ctx, &account.user.email, password).await;
@@ -166,7 +166,7 @@ impl Identity {
     }
 
     /// Somebody signed in to the account from there before, all the way.
-    async fn is_known_place(&self, ctx: &Ctx, user: UserId) -> Result<bool, IdentityError> {
+    pub(in crate::service) async fn is_known_place(&self, ctx: &Ctx, user: UserId) -> Result<bool, IdentityError> {
         let network = throttle::network(ctx.client_ip());
         Ok(store::places::list_places(self.inner.kit.db.read(), user, ctx.now().minus(REMEMBER_PLACE)).await?.contains(&network))
     }
@@ -200,7 +200,7 @@ impl Identity {
         self.inner.kit.audit.record(ctx, tx, entry);
     }
 
-    fn session_of(ctx: &Ctx) -> Option<SessionId> {
+    pub(in crate::service) fn session_of(ctx: &Ctx) -> Option<SessionId> {
         ctx.user().ok().and_then(|principal| principal.session_id)
     }
 }

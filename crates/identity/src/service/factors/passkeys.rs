@@ -123,6 +123,7 @@ impl Identity {
             let event = Event::FactorRemoved { user_id: user, factor: FactorKind::Passkey.as_str().to_owned() };
             self.inner.kit.jobs.publish(ctx, &tx, event).await?;
         }
+        self.require_way_in(&tx, user).await?;
         let devices = store::factors::trusted::forget_trusted(&tx, user).await?;
         let ended = store::sessions::delete_sessions(&tx, user, Self::session_of(ctx)).await?;
         let revoked = self.revoke_sessions(&tx, &ended, now).await?;

@@ -21,7 +21,12 @@ impl Identity {
         let open = store::factors::challenges::find_challenge(read, &self.confirmation_hash(id), now).await?;
         let (sent, sent_at) = open.map_or((None, None), |open| (open.sent_by, Some(open.code_sent_at)));
         Ok(OpenConfirmation {
-            password: methods.is_empty(),
+            password: methods.is_empty() && account.password_hash.is_some(),
+            providers: if methods.is_empty() && account.password_hash.is_none() {
+                self.connected_providers(user).await?
+            } else {
+                Vec::new()
+            },
             methods,
             proven_at: live.proven_at(),
             address: hint(account.user.email.as_str()),
@@ -145,7 +150,7 @@ impl Identity {
         ctx.user()?.session_id.ok_or(IdentityError::SessionNotFound)
     }
 
-    async fn own_live(&self, id: SessionId) -> Result<Live, IdentityError> {
+    pub(in crate::service) async fn own_live(&self, id: SessionId) -> Result<Live, IdentityError> {
         store::sessions::find_by_id(self.inner.kit.db.read(), id).await?.ok_or(IdentityError::SessionNotFound)
     }
 
