@@ -1,6 +1,6 @@
 //! Timetables: when is the next time, in which zone.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use baluarte_kernel::Timestamp;
 use croner::{
@@ -16,7 +16,8 @@ const COUNTED: u32 = 1_000;
 /// put back, a fixed time happens once.
 #[derive(Clone)]
 pub(crate) struct Timetable {
-    cron: Cron,
+    /// Kilobytes, and every registry has one of each.
+    cron: Arc<Cron>,
     zone: TimeZone,
 }
 
@@ -52,7 +53,7 @@ impl Timetable {
                 "found {cron:?} ({why}), expected a timetable such as \"0 3 * * *\" (minute, hour, day, month, day of the week; with seconds in front if there are six)"
             ))
         };
-        let cron = CronParser::builder().seconds(Seconds::Optional).build().parse(cron).map_err(|err| bad(&err))?;
+        let cron = CronParser::builder().seconds(Seconds::Optional).build().parse(cron).map_err(|err| bad(&err))?.into();
         let timetable = Self { cron, zone };
         // Such as the 31st of February.
         match timetable.next(Timestamp::from_unix_seconds(1_735_689_600)) {

@@ -98,13 +98,14 @@ pub(crate) async fn document() -> anyhow::Result<OpenApi> {
 /// `/openapi.json`, and `/docs`, which needs nothing from anywhere else, in words for people and for language models.
 fn documentation(document: &OpenApi) -> Router {
     let text: Arc<str> = serde_json::to_string(document).unwrap_or_default().into();
+    let reference = baluarte_web::docs_routes(Arc::clone(&text));
     Router::new()
         .route("/openapi.json", get(openapi_json))
         .route("/docs/llms.txt", get(|| async { LLMS }))
         // Where language models look for it. Ours only on a host of our own: elsewhere it is the app's.
         .route("/llms.txt", get(|| async { LLMS }))
         .with_state(text)
-        .merge(baluarte_web::docs_routes(document))
+        .merge(reference)
 }
 
 async fn openapi_json(State(text): State<Arc<str>>) -> impl IntoResponse {

@@ -17,12 +17,11 @@ use askama::Template;
 use axum::{Router, extract::State, response::Response, routing::get};
 use http::StatusCode;
 use serde_json::Value;
-use utoipa::openapi::OpenApi;
 
 use self::{operation::Operation, words::Words};
 use crate::{Page, Visit, asset_url};
 
-/// Everything the page says, worked out once.
+/// Everything the page says. Worked out for each reader: it is seldom read, and would be held for as long as the server runs.
 #[derive(Debug)]
 struct Reference {
     version: String,
@@ -38,9 +37,9 @@ struct Group {
 }
 
 impl Reference {
-    fn new(document: &OpenApi) -> Self {
-        // The document serialises by construction: it is what /openapi.json serves.
-        let document = serde_json::to_value(document).unwrap_or_default();
+    fn new(document: &str) -> Self {
+        // JSON by construction: it is what /openapi.json serves.
+        let document: Value = serde_json::from_str(document).unwrap_or_default();
         let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
         let server = text("/servers/0/url");
         let mut groups: Vec<Group> = Vec::new();
@@ -63,14 +62,13 @@ struct DocsPage<'a> {
     script: &'static str,
 }
 
-/// `GET /docs` for `document`; `/openapi.json` is the server's to answer.
-pub fn docs_routes(document: &OpenApi) -> Router {
-    let reference = Arc::new(Reference::new(document));
-    Router::new().route("/docs", get(show)).route("/docs/", get(show)).with_state(reference)
+/// `GET /docs` for `document`, an OpenAPI document as JSON; `/openapi.json` is the server's to answer.
+pub fn docs_routes(document: Arc<str>) -> Router {
+    Router::new().route("/docs", get(show)).route("/docs/", get(show)).with_state(document)
 }
 
-async fn show(State(reference): State<Arc<Reference>>, visit: Visit) -> Response {
+async fn show(State(document): State<Arc<str>>, visit: Visit) -> Response {
     let t = Words::of(visit.locale);
-    let content = DocsPage { t, reference: &reference, script: asset_url("docs.js") };
+    let content = DocsPage { t, reference: &Reference::new(&document), script: asset_url("docs.js") };
     Page::sheet(&visit, t.title).public().respond(StatusCode::OK, &content)
 }
