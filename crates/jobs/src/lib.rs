@@ -23,7 +23,7 @@ mod worker;
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -83,6 +83,8 @@ struct Inner {
     bell: Bell,
     /// Jobs that waited when it was last counted.
     queued: AtomicU64,
+    /// The name of the worker in this process, which is its worker's.
+    here: Mutex<Weak<String>>,
 }
 
 impl Jobs {
@@ -95,8 +97,8 @@ impl Jobs {
         clock: Clock,
         subscriptions: impl IntoIterator<Item = Subscription>,
     ) -> Self {
-        let (subscriptions, queued) = (subscriptions.into_iter().collect(), AtomicU64::new(0));
-        let inner = Inner { config: config.clone(), db, backplane, secrets, clock, subscriptions, bell: Bell::new(), queued };
+        let (subscriptions, queued, here) = (subscriptions.into_iter().collect(), AtomicU64::new(0), Mutex::default());
+        let inner = Inner { config: config.clone(), db, backplane, secrets, clock, subscriptions, bell: Bell::new(), queued, here };
         Self { inner: Arc::new(inner) }
     }
 
@@ -143,6 +145,19 @@ impl Jobs {
             self.insert(ctx, tx, new).await?;
         }
         Ok(published.id)
+    }
+
+    /// Whether the worker of this name is one of this process, and there.
+    pub(crate) fn is_here(&self, worker: &str) -> bool {
+        let here = self.inner.here.lock().unwrap_or_else(PoisonError::into_inner);
+        here.upgrade().is_some_and(|name| *name == worker)
+    }
+
+    /// It is, as long as the name is held.
+    pub(crate) fn set_here(&self, worker: &str) -> Arc<String> {
+        let name = Arc::new(worker.to_owned());
+        *self.inner.here.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&name);
+        name
     }
 
     /// True: it is new, and not the one that waits or runs under the same unique key.

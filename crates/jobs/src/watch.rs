@@ -22,7 +22,8 @@ use crate::{
 
 /// Signs of life in each heartbeat, and looks for those of others.
 pub(crate) const BEATS: u32 = 3;
-/// Heartbeats of silence that are borne with of a process that certainly lives: it waits for SQLite's one writer, or hangs.
+/// Heartbeats of silence that are borne with of a process that certainly lives, this one included: it waits for SQLite's one writer or for
+/// a slow disk, or hangs.
 const OF_THE_LIVING: u32 = 10;
 /// Lost workers are shown so long.
 const LOST_SHOWN: Duration = Duration::from_secs(86_400);
@@ -148,7 +149,7 @@ impl Watch {
             let (seen_at, since) = self.signs.entry(sign.id.clone()).or_insert((sign.seen_at, now));
             if *seen_at != sign.seen_at {
                 (*seen_at, *since) = (sign.seen_at, now);
-            } else if now.duration_since(*since) >= inner.patience(inner.db.lives(&sign.id)) {
+            } else if now.duration_since(*since) >= inner.patience(self.jobs.is_here(&sign.id) || inner.db.lives(&sign.id)) {
                 silent.push(sign);
             }
         }

@@ -322,6 +322,19 @@ each_backend! {
         assert_eq!((kept.state, kept.worker.as_deref(), late.len()), (State::Running, Some("wrk_new"), 1));
     }
 
+    async fn a_process_does_not_take_its_own_worker_for_dead_because_the_disk_is_slow(test: TestDb) {
+        let mut site = Site::new(&test, JobsConfig::default()).await;
+        workers::register(&site.db, "wrk_1", "web-1:7", 10, test.clock.now()).await.expect("registered");
+        let here = site.jobs.set_here("wrk_1");
+        site.round().await;
+        site.heartbeats_pass(9);
+        site.round().await;
+        assert_eq!(site.metric("baluarte_jobs_workers_lost_total"), 0);
+        drop(here);
+        site.round().await;
+        assert_eq!(site.metric("baluarte_jobs_workers_lost_total"), 1);
+    }
+
     async fn whoever_was_taken_for_dead_gets_nothing_and_has_no_say_any_more(test: TestDb) {
         let site = Site::new(&test, JobsConfig::default()).await;
         for worker in ["wrk_1", "wrk_2"] {

@@ -69,6 +69,8 @@ struct Worker {
     id: Option<String>,
     /// What others see of us while we wait for the writer.
     life: Option<Life>,
+    /// What our own process sees of us.
+    here: Option<Arc<String>>,
     held: HeldJobs,
     lanes: Lanes,
     agenda: Agenda,
@@ -115,6 +117,7 @@ impl Jobs {
             held: HeldJobs::default(),
             id: None,
             life: None,
+            here: None,
             agenda: Agenda::default(),
             told_schedules: false,
             keep_schedules_at: now + KEPT,

@@ -46,6 +46,7 @@ impl Worker {
         self.agenda = Agenda::open(&self.jobs, schedules).await?;
         self.look_into_other_lanes().await?;
         self.life = inner.db.live_as(&id);
+        self.here = Some(self.jobs.set_here(&id));
         // Last: nobody is to miss a worker that did not get to the end of this.
         workers::register(&inner.db, &id, &self.shift.name, inner.config.concurrency, inner.clock.now()).await?;
         self.id = Some(id);
