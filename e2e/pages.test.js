@@ -6,7 +6,7 @@ import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { launchBrowser, linkIn, mailTo, signIn, startDemo } from './demo.js';
 
 const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
-const OPEN = ['/', '/auth/login', '/auth/register', '/auth/forgot-password', '/auth/reset-password?token=dead', '/auth/verify-email?token=dead', '/auth/account/email/confirm?token=dead', '/auth/check-mail?for=verify', '/auth/nowhere', '/problems/', '/dev/outbox'];
+const OPEN = ['/', '/auth/login', '/auth/register', '/auth/forgot-password', '/auth/reset-password?token=dead', '/auth/verify-email?token=dead', '/auth/account/email/confirm?token=dead', '/auth/magic-link', '/auth/magic-link/sent', '/auth/magic-link?token=dead', '/auth/invitation?token=dead', '/auth/check-mail?for=verify', '/auth/nowhere', '/problems/', '/dev/outbox'];
 const SIGNED_IN = ['/auth/account', '/auth/account/api-keys', '/auth/account/api-keys/new', '/auth/account/delete', '/auth/account/email', '/admin', '/'];
 const PHONE = { width: 320, height: 640 };
 

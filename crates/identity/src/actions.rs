@@ -5,6 +5,12 @@ baluarte_audit::actions! {
     REGISTRATION_REPEATED = "identity.user.registered_again", Info, "Somebody tried to register an address that has an account; its owner was told by mail.";
     EMAIL_VERIFIED = "identity.email.verified", Info, "The owner of an account confirmed its address with a link from a mail.";
     VERIFICATION_MAILED = "identity.email.verification_mailed", Info, "A link to confirm an address was mailed again.";
+    MAGIC_LINK_MAILED = "identity.magic_link.mailed", Info, "A link to sign in was mailed.";
+    MAGIC_LINK_USED = "identity.magic_link.used", Info, "Somebody proved with a link or a code from a mail that they read an account's mailbox.";
+    MAGIC_LINK_WRONG = "identity.magic_link.wrong", Notice, "Somebody who asked for a link to sign in typed a code that was not in the mail.";
+    INVITATION_CREATED = "identity.invitation.created", Notice, "An administrator or the operator made a link with which somebody may create an account.";
+    INVITATION_REVOKED = "identity.invitation.revoked", Notice, "An invitation was taken back.";
+    INVITATION_ACCEPTED = "identity.invitation.accepted", Notice, "Somebody accepted an invitation.";
     EMAIL_CHANGE_ASKED = "identity.email.change_asked", Notice, "Somebody wants to have another address for their account; both mailboxes were asked.";
     EMAIL_CHANGE_CONFIRMED = "identity.email.change_confirmed", Notice, "One of the two mailboxes agreed to another address for an account.";
     EMAIL_CHANGE_CANCELLED = "identity.email.change_cancelled", Info, "Somebody thought better of another address for their account.";

@@ -31,6 +31,15 @@ pub enum EmailVerification {
     Required,
 }
 
+/// May people sign in with a link from their mailbox?
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum MagicLinkMode {
+    #[default]
+    Off,
+    On,
+}
+
 /// `[identity]`
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -39,6 +48,8 @@ pub struct IdentityConfig {
     pub registration: Registration,
     /// Must an address be proven before signing in: "off" or "required" (needs a mail provider).
     pub email_verification: EmailVerification,
+    /// May people sign in with a link from their mailbox instead of a password: "off" or "on" (needs a mail provider).
+    pub magic_link: MagicLinkMode,
     /// How long a browser stays signed in at most, however busy it is.
     pub session_lifetime: Period,
     /// How long a browser stays signed in without doing anything.
@@ -167,6 +178,7 @@ impl Default for IdentityConfig {
         Self {
             registration: Registration::Open,
             email_verification: EmailVerification::Off,
+            magic_link: MagicLinkMode::Off,
             session_lifetime: Period::from_secs(DAY),
             session_idle: Period::from_secs(DAY / 2),
             access_token_lifetime: Period::from_secs(15 * 60),

@@ -50,6 +50,21 @@ pub enum IdentityError {
     /// Nothing can be confirmed by mail where none can be sent.
     #[error("this installation sends no mail")]
     NoMail,
+    #[error("links to sign in are switched off")]
+    MagicLinksOff,
+    /// It opens only the browser that asked for it.
+    #[error("the link was asked for in another browser")]
+    OtherBrowser,
+    /// Whoever holds a link without an address could make themselves administrator.
+    #[error("an administrator is invited by address")]
+    InvitationNeedsEmail,
+    #[error("too many open invitations")]
+    TooManyInvitations,
+    #[error("no such invitation")]
+    InvitationNotFound,
+    /// The link was not sent to one, so whoever accepts names theirs.
+    #[error("an address is missing")]
+    AddressMissing,
     /// Enough of a kind were asked for in an hour.
     #[error("too many mails")]
     TooManyMails { retry_after: Duration },

@@ -26,7 +26,7 @@ use baluarte_db::{Migration, Migrations};
 pub use actions::ACTIONS;
 pub use api_key::{ApiKey, CreatedApiKey, NewApiKey};
 use baluarte_kernel::UserId;
-pub use config::{EmailVerification, IdentityConfig, Registration};
+pub use config::{EmailVerification, IdentityConfig, MagicLinkMode, Registration};
 pub use error::IdentityError;
 pub use factors::{
     Answer, Assertion, CreationOptions, EmailEnrolment, Factor, FactorKind, Factors, Method, MfaPolicy, NewCredential, OpenConfirmation,
@@ -36,9 +36,10 @@ pub use factors::{
 pub use http::{NamedLimit, PROBLEMS};
 pub use mails::samples;
 pub use model::{
-    AccountState, BadEmail, BadFilter, BadName, BadReason, BadRole, CreatedAccount, Email, EmailChange, EmailChanged, FactorFilter,
-    Granted, Mailbox, Name, NewAccount, NewUser, Person, ProfileChange, Reason, Refreshed, Registered, Role, Session, SessionCookie,
-    SessionKind, SignIn, SignedIn, TokenPair, User, UserFilter,
+    Acceptance, AccountState, BadEmail, BadFilter, BadName, BadReason, BadRole, CreatedAccount, CreatedInvitation, Email, EmailChange,
+    EmailChanged, FactorFilter, Granted, Invitation, InvitationId, InvitationKind, LinkProof, Mailbox, Name, NewAccount, NewInvitation,
+    NewUser, Person, ProfileChange, Reason, Refreshed, Registered, Role, Session, SessionCookie, SessionKind, SignIn, SignedIn, TokenPair,
+    User, UserFilter,
 };
 pub use oidc::{
     Errand, Login, LoginError, LoginId, ProviderAnswer, ProviderConfig, ProviderFactor, ProviderKind, ProviderName, check_providers,
@@ -59,6 +60,8 @@ pub const MIGRATIONS: Migrations = Migrations {
         Migration::common("0005_passkeys", include_str!("../migrations/0005_passkeys.sql")),
         Migration::common("0006_step_up", include_str!("../migrations/0006_step_up.sql")),
         Migration::common("0007_email_changes", include_str!("../migrations/0007_email_changes.sql")),
+        Migration::common("0008_magic_links", include_str!("../migrations/0008_magic_links.sql")),
+        Migration::common("0008_invitations", include_str!("../migrations/0008_invitations.sql")),
         Migration::common("0009_api_keys", include_str!("../migrations/0009_api_keys.sql")),
         Migration::common("0011_logins", include_str!("../migrations/0011_logins.sql")),
         Migration::common("0013_operators", include_str!("../migrations/0013_operators.sql")),

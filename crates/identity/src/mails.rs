@@ -8,7 +8,7 @@ use baluarte_kernel::{ApiKeyId, Locale, Period, Secret, Timestamp, UserId};
 use baluarte_notify::{Action, Channel, Letter, Message, NotifyError};
 use baluarte_web::{fill, texts};
 
-use crate::{ApiKey, IdentityError, Role, factors::FactorMails, model::User, oidc::LoginMails};
+use crate::{ApiKey, Email, IdentityError, Role, factors::FactorMails, model::User, oidc::LoginMails};
 
 texts! {
     /// The words of all mails. `{}` is filled with what the name of the word says.
@@ -42,6 +42,17 @@ texts! {
         required_heading: "A new password is needed", "Hace falta una contraseña nueva", "É preciso uma nova senha";
         required_text_site: "Whoever runs {} has asked for a new password for your account. The old one does not work any more, and you were signed out everywhere. Nobody but you chooses the new one.", "Quien administra {} pidió una contraseña nueva para tu cuenta. La anterior ya no funciona y se cerraron todas tus sesiones. Nadie más que tú elige la nueva.", "Quem administra {} pediu uma nova senha para a sua conta. A anterior não funciona mais e todas as suas sessões foram encerradas. Ninguém além de você escolhe a nova.";
         required_later: "If the link is too old, ask for another one as if you had forgotten your password.", "Si el enlace es demasiado antiguo, pide otro como si hubieras olvidado la contraseña.", "Se o link for antigo demais, peça outro como se tivesse esquecido a senha.";
+
+        link_subject_site: "Sign in to {}", "Inicia sesión en {}", "Entre em {}";
+        link_heading: "Sign in", "Inicia sesión", "Entrar";
+        link_text_site: "Somebody, hopefully you, asked for a link to sign in to {}. Open it in the browser where you asked; on another device, type this code there:", "Alguien, esperamos que tú, pidió un enlace para iniciar sesión en {}. Ábrelo en el navegador donde lo pediste; si estás en otro dispositivo, escribe ahí este código:", "Alguém, esperamos que você, pediu um link para entrar em {}. Abra-o no navegador onde pediu; se estiver em outro dispositivo, digite lá este código:";
+        link_action: "Sign in", "Iniciar sesión", "Entrar";
+        link_ignore: "If this was not you, you can ignore this mail. Give the code to nobody: no one from us will ask you for it.", "Si no fuiste tú, puedes ignorar este correo. No des el código a nadie: nadie de nuestra parte te lo pedirá.", "Se não foi você, pode ignorar este e-mail. Não passe o código a ninguém: ninguém da nossa parte vai pedi-lo.";
+
+        invited_subject_site: "You are invited to {}", "Tienes una invitación a {}", "Você foi convidado para {}";
+        invited_heading: "You are invited", "Tienes una invitación", "Você foi convidado";
+        invited_text_site: "Whoever runs {} invites you to create an account there. Choose a name and a password, and it is yours.", "Quien administra {} te invita a crear una cuenta ahí. Elige un nombre y una contraseña, y es tuya.", "Quem administra {} convida você a criar uma conta lá. Escolha um nome e uma senha, e ela é sua.";
+        invited_action: "Accept the invitation", "Aceptar la invitación", "Aceitar o convite";
 
         changed_subject_site: "Your password for {} was changed", "Se cambió tu contraseña de {}", "A sua senha de {} foi alterada";
         changed_heading: "Your password was changed", "Se cambió tu contraseña", "A sua senha foi alterada";
@@ -135,6 +146,49 @@ impl Mails {
             ..self.letter("identity.reset_required", to.locale, words.required_heading, now.plus(lifetime.get()))
         };
         letter.to(to.email.as_str()).about(to.id)
+    }
+
+    pub(crate) fn magic_link(
+        &self,
+        to: &User,
+        token: &Secret,
+        code: &Secret,
+        from: Option<IpAddr>,
+        lifetime: Period,
+        now: Timestamp,
+    ) -> Message {
+        let words = Words::of(to.locale);
+        let url = format!("{}/auth/magic-link?token={}", self.public_url, token.expose());
+        let letter = Letter {
+            subject: fill(words.link_subject_site, &[&self.site]),
+            paragraphs: vec![fill(words.link_text_site, &[&self.site])],
+            code: Some(code.expose()),
+            action: Some(Action { label: words.link_action, url: &url }),
+            notes: vec![
+                fill(words.works_for_time, &[&span(words, lifetime)]),
+                place(words.from_where, from, now),
+                words.link_ignore.to_owned(),
+            ],
+            ..self.letter("identity.magic_link", to.locale, words.link_heading, now.plus(lifetime.get()))
+        };
+        letter.to(to.email.as_str()).about(to.id)
+    }
+
+    /// Where an invitation is accepted.
+    pub(crate) fn invitation_url(&self, token: &Secret) -> String {
+        format!("{}/auth/invitation?token={}", self.public_url, token.expose())
+    }
+
+    pub(crate) fn invitation(&self, to: &Email, locale: Locale, url: &Secret, lifetime: Period, now: Timestamp) -> Message {
+        let words = Words::of(locale);
+        let letter = Letter {
+            subject: fill(words.invited_subject_site, &[&self.site]),
+            paragraphs: vec![fill(words.invited_text_site, &[&self.site])],
+            action: Some(Action { label: words.invited_action, url: url.expose() }),
+            notes: vec![fill(words.works_for_time, &[&span(words, lifetime)]), words.ignore.to_owned()],
+            ..self.letter("identity.invitation", locale, words.invited_heading, now.plus(lifetime.get()))
+        };
+        letter.to(to.as_str())
     }
 
     pub(crate) fn password_changed(&self, to: &User, from: Option<IpAddr>, now: Timestamp) -> Message {
@@ -291,6 +345,9 @@ pub fn samples(public_url: &str, brand: &str, locale: Locale, now: Timestamp) ->
     };
     all.push(mails.api_key_created(&to, &key, ip, now));
     all.extend(FactorMails(&mails).samples(&to, &code, ip, now));
+    all.push(mails.magic_link(&to, &token, &Secret::new("48291357"), ip, Period::from_secs(600), now));
+    let invitation = Secret::new(mails.invitation_url(&token));
+    all.push(mails.invitation(&to.email, locale, &invitation, Period::from_secs(7 * 86_400), now));
     all.extend(email_change::ChangeMails(&mails).samples(&to, locale, &token, ip, now));
     all.extend(LoginMails(&mails).samples(&to, ip, now));
     all.push(mails.sms_code("+351912345678", locale, &code, Period::from_secs(600), now));

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::passkey::{Assertion, CreationOptions, NewCredential, RequestOptions};
 pub(crate) use self::{
-    code::{OneTimeCode, RecoveryCode},
+    code::{OneTimeCode, RecoveryCode, digits},
     mails::{CodeFor, FactorMails},
     qr::QrPath,
     totp::Seed,

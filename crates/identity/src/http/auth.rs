@@ -52,12 +52,16 @@ pub(super) async fn register_user(
         invalid.finish()?;
         return Err(Problem::of(&baluarte_web::problem::INVALID_FIELDS));
     };
-    Ok(match identity.register_user(&ctx, NewUser { email, name, password: body.password }).await? {
+    Ok(registered(identity.register_user(&ctx, NewUser { email, name, password: body.password }).await?, &identity))
+}
+
+pub(super) fn registered(registered: Registered, identity: &Identity) -> Response {
+    match registered {
         Registered::Created(user) => {
-            (StatusCode::CREATED, NO_STORE, Json(RegisteredView { user: UserView::of(&user, &identity) })).into_response()
+            (StatusCode::CREATED, NO_STORE, Json(RegisteredView { user: UserView::of(&user, identity) })).into_response()
         }
         Registered::CheckYourMail => (StatusCode::ACCEPTED, NO_STORE).into_response(),
-    })
+    }
 }
 
 /// What signing in should give.

@@ -4,9 +4,11 @@ mod admin;
 mod api_keys;
 mod auth;
 mod email_change;
+mod invitations;
 mod keys;
 pub(crate) mod limits;
 mod logins;
+mod magic_link;
 mod mfa;
 mod operator;
 mod passwords;
@@ -42,6 +44,11 @@ pub(crate) fn routes(identity: Identity) -> OpenApiRouter {
         .routes(counted(NamedLimit::Account, routes!(passwords::change_password)))
         .routes(routes!(users::find_me, users::update_profile))
         .routes(counted(NamedLimit::Account, routes!(users::delete_me)))
+        .routes(counted(NamedLimit::ForgotPassword, routes!(magic_link::ask_magic_link)))
+        .routes(counted(NamedLimit::Login, routes!(magic_link::sign_in_by_link)))
+        .routes(counted(NamedLimit::Account, routes!(invitations::accept_invitation)))
+        .routes(routes!(invitations::list_invitations, invitations::invite))
+        .routes(routes!(invitations::revoke_invitation))
         .routes(routes!(email_change::find_email_change, email_change::cancel_email_change))
         .routes(counted(NamedLimit::Account, routes!(email_change::ask_email_change)))
         .routes(counted(NamedLimit::Account, routes!(email_change::confirm_email_change)))

@@ -103,6 +103,31 @@ baluarte_web::problems! {
         explanation: "This needs a link by mail, and this installation has no mail provider.", "Hace falta un enlace por correo y esta instalación no tiene proveedor de correo.", "É preciso um link por e-mail, e esta instalação não tem provedor de e-mail.";
         remedy: "Ask whoever runs this site.", "Contacta con quien administra este sitio.", "Fale com quem administra este site.";
     }
+    MAGIC_LINKS_OFF = FORBIDDEN "identity.magic_links_off" {
+        title: "There are no links to sign in here", "Aquí no se inicia sesión con enlaces", "Aqui não se entra com links";
+        explanation: "Links to sign in are switched off.", "Los enlaces para iniciar sesión están desactivados.", "Os links para entrar estão desativados.";
+        remedy: "Sign in with your password.", "Inicia sesión con tu contraseña.", "Entre com a sua senha.";
+    }
+    OTHER_BROWSER = CONFLICT "identity.other_browser" {
+        title: "Go back to where you asked for the link", "Vuelve a donde pediste el enlace", "Volte para onde você pediu o link";
+        explanation: "The link was asked for in another browser or on another device, and works only there.", "El enlace se pidió en otro navegador o dispositivo y solo funciona ahí.", "O link foi pedido em outro navegador ou dispositivo e só funciona lá.";
+        remedy: "Open it there, type the code from the mail there, or ask for a link here.", "Ábrelo ahí, escribe ahí el código del correo o pide un enlace aquí.", "Abra-o lá, digite lá o código do e-mail ou peça um link aqui.";
+    }
+    INVITATION_NEEDS_EMAIL = UNPROCESSABLE_ENTITY "identity.invitation_needs_email" {
+        title: "An administrator is invited by address", "A un administrador se le invita por correo", "Um administrador é convidado por e-mail";
+        explanation: "Whoever holds a link without an address could make themselves administrator.", "Quien tenga un enlace sin correo podría hacerse administrador.", "Quem tiver um link sem e-mail poderia se tornar administrador.";
+        remedy: "Say whom to invite, or choose another role.", "Indica a quién invitar o elige otro rol.", "Diga quem convidar ou escolha outra função.";
+    }
+    TOO_MANY_INVITATIONS = CONFLICT "identity.too_many_invitations" {
+        title: "Too many open invitations", "Demasiadas invitaciones abiertas", "Convites abertos demais";
+        explanation: "Ten thousand can be open at a time.", "Puede haber diez mil abiertas a la vez.", "Pode haver dez mil abertos ao mesmo tempo.";
+        remedy: "Revoke those that are not needed any more.", "Retira las que ya no hagan falta.", "Retire os que não são mais necessários.";
+    }
+    INVITATION_NOT_FOUND = NOT_FOUND "identity.invitation_not_found" {
+        title: "No such invitation", "No existe esa invitación", "Esse convite não existe";
+        explanation: "It was accepted, revoked or is too old.", "Se aceptó, se retiró o es demasiado antigua.", "Foi aceito, retirado ou é antigo demais.";
+        remedy: "Look at the list of invitations again.", "Mira de nuevo la lista de invitaciones.", "Veja de novo a lista de convites.";
+    }
     TOO_MANY_MAILS = TOO_MANY_REQUESTS "identity.too_many_mails" {
         title: "Too many mails", "Demasiados correos", "E-mails demais";
         explanation: "Enough mails of this kind were sent in the last hour.", "Ya se enviaron bastantes correos de este tipo en la última hora.", "Já foram enviados e-mails suficientes deste tipo na última hora.";
@@ -286,6 +311,12 @@ impl From<IdentityError> for Problem {
             IdentityError::LinkInvalid => Self::of(&LINK_INVALID).field("/token", "is not valid any more"),
             IdentityError::SameEmail => Self::of(&SAME_EMAIL).field("/email", "is the account's address already"),
             IdentityError::NoMail => Self::of(&NO_MAIL),
+            IdentityError::MagicLinksOff => Self::of(&MAGIC_LINKS_OFF),
+            IdentityError::OtherBrowser => Self::of(&OTHER_BROWSER),
+            IdentityError::InvitationNeedsEmail => Self::of(&INVITATION_NEEDS_EMAIL).field("/email", "is needed for an administrator"),
+            IdentityError::TooManyInvitations => Self::of(&TOO_MANY_INVITATIONS),
+            IdentityError::InvitationNotFound => Self::of(&INVITATION_NOT_FOUND),
+            IdentityError::AddressMissing => Self::of(&INVALID_FIELDS).field("/email", "is wanted: the link was not sent to an address"),
             IdentityError::TooManyMails { retry_after } => Self::of(&TOO_MANY_MAILS).retry_after(retry_after),
             IdentityError::SecondStepOver => unauthorized(&SECOND_STEP_OVER),
             IdentityError::WrongCode => unauthorized(&WRONG_CODE),

@@ -8,7 +8,9 @@ mod device;
 mod email_change;
 mod factors;
 mod field;
+mod invitation;
 mod logins;
+mod magic_link;
 mod passwords;
 mod register;
 mod sign_in;
@@ -52,6 +54,8 @@ pub(crate) fn routes(identity: Identity) -> Router {
         .merge(api_keys::routes(&identity))
         .merge(console::routes(&identity))
         .merge(logins::routes(&identity))
+        .merge(magic_link::routes(&identity))
+        .merge(invitation::routes(&identity))
         .merge(uncounted(identity.clone()))
 }
 
@@ -78,6 +82,11 @@ fn uncounted(identity: Identity) -> Router {
 /// `POST /auth/forgot-password` of a form; the JSON sort is answered by `http`.
 pub(crate) async fn submit_forgot_password(identity: Identity, request: Request) -> Response {
     passwords::submit_forgot.call(request, identity).await
+}
+
+/// `POST /auth/magic-link` of a form; the JSON sort is answered by `http`.
+pub(crate) async fn submit_magic_link(identity: Identity, request: Request) -> Response {
+    magic_link::submit.call(request, identity).await
 }
 
 /// `POST /auth/reset-password` of a form; the JSON sort is answered by `http`.
@@ -157,6 +166,12 @@ fn alert(t: &'static Words, err: &IdentityError) -> Option<(StatusCode, String)>
         | IdentityError::LinkInvalid
         | IdentityError::SameEmail
         | IdentityError::NoMail
+        | IdentityError::MagicLinksOff
+        | IdentityError::OtherBrowser
+        | IdentityError::InvitationNeedsEmail
+        | IdentityError::TooManyInvitations
+        | IdentityError::InvitationNotFound
+        | IdentityError::AddressMissing
         | IdentityError::TooManyMails { .. }
         | IdentityError::SecondStepOver
         | IdentityError::WrongCode

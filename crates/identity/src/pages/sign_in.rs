@@ -11,8 +11,8 @@ use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 
 use super::{
-    ACCOUNT, Message, Words, alert, error_title, factors, factors::passkeys::PasskeyForm, field::Field, logins::Buttons, message, refuse,
-    return_query, see_other,
+    ACCOUNT, Message, Words, alert, error_title, factors, factors::passkeys::PasskeyForm, field::Field, logins::Buttons, magic_link,
+    message, refuse, return_query, see_other,
 };
 use crate::{Granted, Identity, IdentityError, ProviderName, Registration, RequestOptions, SessionKind, SignIn, SignedIn, Welcome};
 
@@ -30,6 +30,8 @@ struct SignInPage<'a> {
     /// Absent where browsers know no passkeys.
     passkey: Option<PasskeyForm<'a>>,
     providers: Buttons<'a>,
+    /// Where links to sign in are asked for, and the words; empty where there are none.
+    link: (String, &'a str),
     return_to: &'a str,
     query: &'a str,
     email: Field<'a>,
@@ -61,6 +63,8 @@ pub(super) struct Look<'a> {
     pub email_error: &'a str,
     pub password_error: &'a str,
     pub resend: bool,
+    /// There are links to sign in.
+    pub link: bool,
 }
 
 pub(super) async fn show(State(identity): State<Identity>, Caller(ctx): Caller, visit: Visit, Query(arrival): Query<Arrival>) -> Response {
@@ -164,6 +168,7 @@ pub(super) fn destination(return_to: &str) -> ReturnTo {
 }
 
 pub(super) fn page(identity: &Identity, ctx: &Ctx, visit: &Visit, status: StatusCode, look: Look<'_>) -> Response {
+    let look = Look { link: identity.has_magic_links(), ..look };
     render(open(identity), identity.sign_in_options(ctx).ok().as_ref(), &identity.providers(), visit, status, look)
 }
 
@@ -185,6 +190,7 @@ pub(super) fn render(
         alert: look.alert,
         resend: look.resend,
         open,
+        link: if look.link { magic_link::offer(visit, look.return_to) } else { (String::new(), "") },
         passkey: passkey.map(|options| PasskeyForm::sign_in(visit, options, asked.as_ref().map_or("", ReturnTo::as_str))),
         providers: Buttons::to_sign_in(visit, providers, look.return_to),
         return_to: asked.as_ref().map_or("", ReturnTo::as_str),

@@ -7,7 +7,9 @@ use baluarte_kernel::{Actor, Clock, CredentialKind, Ctx, Locale, Page, Principal
 use baluarte_web::{Problem, RenderContext, Site, Visit, WebConfig, problem};
 use http::{StatusCode, header};
 
-use super::{account, api_keys, console, email_change, factors, logins, passwords, register, sign_in, verify, words::Words};
+use super::{
+    account, api_keys, console, email_change, factors, invitation, logins, magic_link, passwords, register, sign_in, verify, words::Words,
+};
 use crate::{BadPassword, Session, SessionKind, User};
 
 pub(super) const NOW: Timestamp = Timestamp::from_micros(1_795_305_600_000_000);
@@ -93,6 +95,7 @@ async fn pages(locale: Locale) -> Vec<(&'static str, Response)> {
         register::Wrong { email: t.bad_email, password: super::password_words(t, BadPassword::TooShort), ..register::Wrong::default() };
     let person = user("Zoë Fernández");
     let show = |status, look: &account::Look<'_>| account::account_page(&at("/auth/account"), &person, "free", &sessions, status, look);
+    let accepting = invitation::Accepting { token: token.clone(), ..invitation::Accepting::default() };
     let waiting =
         crate::EmailChange { email: "zoe.new@example.com".parse().unwrap(), old_confirmed: true, new_confirmed: false, expires_at: NOW };
     let look = sign_in::Look { email: "zoe@example.com", return_to: "/shop/cart", ..sign_in::Look::default() };
@@ -150,6 +153,15 @@ async fn pages(locale: Locale) -> Vec<(&'static str, Response)> {
         ("factors", factors::samples::overview(locale)),
         ("factors-none", factors::samples::nothing_yet(locale)),
         ("factor-remove", factors::samples::remove(locale)),
+        ("link-ask", magic_link::ask_page(&at("/auth/magic-link"), ok, "", "/shop", "")),
+        ("link-ask-wrong", magic_link::ask_page(&at("/auth/magic-link"), wrong, "zoe", "", t.bad_email)),
+        ("link-sent", magic_link::sent_page(&at("/auth/magic-link/sent"), ok, "", "")),
+        ("link-sent-wrong", magic_link::sent_page(&at("/auth/magic-link/sent"), wrong, "", t.bad_email)),
+        ("link-open", magic_link::open_page(&at("/auth/magic-link"), &token)),
+        ("link-other-browser", magic_link::other_browser(&at("/auth/magic-link"))),
+        ("login-link", sign_in::render(true, None, &[], &login, ok, sign_in::Look { link: true, ..look })),
+        ("invitation", invitation::invitation_page(&at("/auth/invitation"), ok, None, &accepting, &register::Wrong::default())),
+        ("invitation-wrong", invitation::invitation_page(&at("/auth/invitation"), wrong, Some(&person.email), &accepting, &enrol_wrong)),
         ("email-change", email_change::change_page(&at("/auth/account/email"), ok, Some(&waiting), "", "", "")),
         ("email-change-wrong", email_change::change_page(&at("/auth/account/email"), wrong, None, "zoe", "", t.bad_email)),
         ("email-confirm-old", email_change::confirm_page(&at("/auth/account/email/confirm"), &waiting, crate::Mailbox::Old, &token)),

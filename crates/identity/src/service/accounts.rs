@@ -55,6 +55,7 @@ impl Identity {
             return Err(IdentityError::Outranked);
         }
         keep_leading(&leaders, id, None)?;
+        store::invitations::forget(&tx, id, &account.user.email).await?;
         // Sessions, links and places go with the row.
         store::users::delete_user(&tx, id).await?;
         let revoked = self.revoke(&tx, Subject::User(id), Revocation::EVERY, ctx.now()).await?;

@@ -51,8 +51,7 @@ impl Identity {
     /// Whoever acts has shown lately who they are; the operator at the command line need not.
     pub(super) async fn require_fresh(&self, ctx: &Ctx) -> Result<(), IdentityError> {
         let Actor::User(principal) = &ctx.actor else { return Ok(()) };
-        let has_factor = !store::factors::list_factors(self.inner.kit.db.read(), principal.user_id).await?.is_empty();
-        if self.is_fresh(ctx, has_factor).await? { Ok(()) } else { Err(IdentityError::ConfirmationNeeded) }
+        self.require_fresh_proof(ctx, principal.user_id).await
     }
 
     /// Does it, and says how the account stands afterwards.

@@ -44,28 +44,37 @@ impl Identity {
         self.inner.context.check(&new.password, &new.email, &new.name)?;
         // Before looking, so that an address that is taken costs as much as one that is free.
         let password_hash = self.inner.passwords.hash(&new.password).await?;
-        let new = Waiting { email: new.email, name: new.name, password_hash, locale: ctx.locale };
+        let new = Waiting { email: new.email, name: new.name, password_hash, locale: ctx.locale, role: Role::user() };
+        let tx = self.inner.kit.db.begin().await?;
         match self.inner.config.email_verification {
-            EmailVerification::Off => self.create_at_once(ctx, &new).await.map(Registered::Created),
-            EmailVerification::Required => self.ask_to_confirm(ctx, &new).await.map(|()| Registered::CheckYourMail),
+            EmailVerification::Off => {
+                let account = self.create_at_once(ctx, &tx, UserId::generate(), &new, false).await?;
+                tx.commit().await?;
+                tracing::info!(target: "identity", user_id = %account.user.id, "registered");
+                Ok(Registered::Created(account.user))
+            }
+            EmailVerification::Required => self.ask_to_confirm(ctx, tx, &new).await.map(|()| Registered::CheckYourMail),
         }
     }
 
-    async fn create_at_once(&self, ctx: &Ctx, new: &Waiting) -> Result<User, IdentityError> {
-        let tx = self.inner.kit.db.begin().await?;
-        let account = insert(&tx, new, ctx.now()).await.map_err(taken)?;
-        self.record_registration(ctx, &tx, &account, false);
-        self.publish(ctx, &tx, registered(&account.user)).await?;
-        tx.commit().await?;
-        tracing::info!(target: "identity", user_id = %account.user.id, "registered");
-        Ok(account.user)
+    pub(super) async fn create_at_once(
+        &self,
+        ctx: &Ctx,
+        tx: &Tx,
+        id: UserId,
+        new: &Waiting,
+        proven: bool,
+    ) -> Result<Account, IdentityError> {
+        let account = insert(tx, id, new, proven, ctx.now()).await.map_err(taken)?;
+        self.record_registration(ctx, tx, &account, false);
+        self.publish(ctx, tx, registered(&account.user)).await?;
+        Ok(account)
     }
 
     /// Writes down what was asked for and answers; whether there is an account already is looked up afterwards, so that
     /// neither the answer nor its time tells. What a crash interrupts is taken up again.
-    async fn ask_to_confirm(&self, ctx: &Ctx, new: &Waiting) -> Result<(), IdentityError> {
+    pub(super) async fn ask_to_confirm(&self, ctx: &Ctx, tx: Tx, new: &Waiting) -> Result<(), IdentityError> {
         let id = RegistrationId::generate();
-        let tx = self.inner.kit.db.begin().await?;
         store::registrations::insert_registration(&tx, id, new, ctx.now()).await?;
         tx.commit().await?;
         let (identity, ctx) = (self.clone(), ctx.clone());
@@ -95,7 +104,7 @@ impl Identity {
             let Some(new) = store::registrations::take_registration(&tx, id).await? else { return Ok(()) };
             let (account, known) = match store::users::find_user_by_email(&tx, &new.email).await? {
                 Some(account) => (account, true),
-                None => match insert(&tx, &new, now).await {
+                None => match insert(&tx, UserId::generate(), &new, false, now).await {
                     Ok(account) => {
                         self.publish(ctx, &tx, registered(&account.user)).await?;
                         tracing::info!(target: "identity", user_id = %account.user.id, "registered, to be confirmed");
@@ -227,15 +236,15 @@ pub(super) fn registered(user: &User) -> Event {
     Event::UserRegistered { user_id: user.id, email: user.email.to_string(), name: user.name.to_string() }
 }
 
-async fn insert(tx: &Tx, new: &Waiting, now: Timestamp) -> Result<Account, DbError> {
+async fn insert(tx: &Tx, id: UserId, new: &Waiting, proven: bool, now: Timestamp) -> Result<Account, DbError> {
     let row = NewRow {
-        id: UserId::generate(),
+        id,
         email: &new.email,
         name: &new.name,
-        role: &Role::user(),
+        role: &new.role,
         locale: new.locale,
         password_hash: Some(new.password_hash.clone()),
-        verified: false,
+        verified: proven,
     };
     store::users::insert_user(tx, row, now).await
 }

@@ -161,6 +161,8 @@ impl Identity {
         store::revocations::sweep(&tx, now).await?;
         store::links::sweep(&tx, now).await?;
         store::email_changes::sweep(&tx, now).await?;
+        store::magic_links::sweep(&tx, now).await?;
+        store::invitations::sweep(&tx, now.minus(super::invitations::REMEMBERED)).await?;
         store::throttles::sweep(&tx, now).await?;
         store::factors::challenges::sweep(&tx, now).await?;
         store::factors::trusted::sweep(&tx, now).await?;

@@ -3,9 +3,11 @@
 pub(crate) mod api_keys;
 pub(crate) mod email_changes;
 pub(crate) mod factors;
+pub(crate) mod invitations;
 pub(crate) mod keys;
 pub(crate) mod links;
 pub(crate) mod logins;
+pub(crate) mod magic_links;
 pub(crate) mod places;
 pub(crate) mod registrations;
 pub(crate) mod revocations;

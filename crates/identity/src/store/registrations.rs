@@ -3,7 +3,7 @@ use baluarte_kernel::{Id, Kind, Locale, Timestamp};
 use sea_orm::{ConnectionTrait, FromQueryResult};
 
 use super::read;
-use crate::model::{Email, Name};
+use crate::model::{Email, Name, Role};
 
 /// Marks the identifiers of registrations.
 pub(crate) enum RegistrationKind {}
@@ -19,9 +19,12 @@ pub(crate) struct Waiting {
     pub(crate) name: Name,
     pub(crate) password_hash: String,
     pub(crate) locale: Locale,
+    /// Of whoever was invited.
+    pub(crate) role: Role,
 }
 
-const INSERT: &str = "INSERT INTO registrations (id, email, name, password_hash, locale, created_at) VALUES ($1, $2, $3, $4, $5, $6)";
+const INSERT: &str = "INSERT INTO registrations (id, email, name, password_hash, locale, created_at, role)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)";
 
 pub(crate) async fn insert_registration(tx: &Tx, id: RegistrationId, new: &Waiting, at: Timestamp) -> Result<(), DbError> {
     let values = [
@@ -31,6 +34,7 @@ pub(crate) async fn insert_registration(tx: &Tx, id: RegistrationId, new: &Waiti
         new.password_hash.as_str().into(),
         new.locale.tag().into(),
         at.micros().into(),
+        new.role.as_str().into(),
     ];
     tx.execute_raw(sql(tx, INSERT, values)).await?;
     Ok(())
@@ -42,10 +46,11 @@ struct Row {
     name: String,
     password_hash: String,
     locale: String,
+    role: Option<String>,
 }
 
 /// Found and gone in one statement: of two that look after the same one, one gets it.
-const TAKE: &str = "DELETE FROM registrations WHERE id = $1 RETURNING email, name, password_hash, locale";
+const TAKE: &str = "DELETE FROM registrations WHERE id = $1 RETURNING email, name, password_hash, locale, role";
 
 pub(crate) async fn take_registration(tx: &Tx, id: RegistrationId) -> Result<Option<Waiting>, DbError> {
     let Some(row) = Row::find_by_statement(sql(tx, TAKE, [id.to_string().into()])).one(tx).await? else { return Ok(None) };
@@ -54,6 +59,7 @@ pub(crate) async fn take_registration(tx: &Tx, id: RegistrationId) -> Result<Opt
         name: read("registrations.name", &row.name)?,
         password_hash: row.password_hash,
         locale: Locale::from_tag(&row.locale).ok_or(DbError::Corrupt("registrations.locale"))?,
+        role: row.role.map_or_else(|| Ok(Role::user()), |role| read("registrations.role", &role))?,
     }))
 }
 

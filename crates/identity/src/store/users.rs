@@ -263,7 +263,23 @@ pub(crate) async fn change_email(tx: &Tx, before: &Account, new: &Email, at: Tim
         before.user.email.as_str().into(),
         before.password_changed_at.micros().into(),
     ];
-    let row = tx.query_one_raw(sql(tx, CHANGE_EMAIL, values)).await?;
+    epoch(tx, CHANGE_EMAIL, values).await
+}
+
+/// Whoever registered with this address may be somebody else: their password and what they hold do not outlive the proof.
+const PROVE_WITHOUT_PASSWORD: &str =
+    "UPDATE users SET email_verified_at = $1, password_hash = NULL, password_changed_at = $2, epoch = epoch + 1
+    WHERE id = $3 AND email_verified_at IS NULL AND password_changed_at = $4 RETURNING epoch";
+
+/// The epoch from now on; `None` when the address was proven meanwhile.
+pub(crate) async fn prove_without_password(tx: &Tx, account: &Account, at: Timestamp) -> Result<Option<u64>, DbError> {
+    let changed_at = account.password_changed_at.micros();
+    let values = [at.micros().into(), at.micros().max(changed_at + 1).into(), account.user.id.to_string().into(), changed_at.into()];
+    epoch(tx, PROVE_WITHOUT_PASSWORD, values).await
+}
+
+async fn epoch(tx: &Tx, text: &str, values: impl IntoIterator<Item = sea_orm::Value>) -> Result<Option<u64>, DbError> {
+    let row = tx.query_one_raw(sql(tx, text, values)).await?;
     row.map(|row| row.try_get::<i64>("", "epoch").map(i64::cast_unsigned)).transpose().map_err(DbError::from)
 }
 

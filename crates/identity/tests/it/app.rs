@@ -249,6 +249,12 @@ impl App {
         }
     }
 
+    /// From a browser that has other cookies of ours than its session's.
+    pub(crate) async fn post_with_cookie(&self, client: &Client, path: &str, cookie: &str, body: Value) -> Reply {
+        let request = Request::post(path).header(header::CONTENT_TYPE, "application/json").header(header::COOKIE, cookie);
+        self.send(client, request.body(Body::from(body.to_string())).unwrap()).await
+    }
+
     pub(crate) async fn get(&self, client: &Client, path: &str) -> Reply {
         self.call(client, Method::GET, path, None).await
     }

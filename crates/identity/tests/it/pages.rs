@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use baluarte_identity::{EmailVerification, Registration};
+use baluarte_identity::{EmailVerification, MagicLinkMode, NewInvitation, Registration};
 use baluarte_testkit::each_backend;
 use baluarte_web::{Problem, Site, WebConfig};
 use http::{HeaderMap, Request, header};
@@ -110,6 +110,9 @@ each_backend! {
             "/auth/account/sessions/end",
             "/auth/account/sessions/end-others",
             "/auth/account/delete",
+            "/auth/invitation",
+            "/auth/magic-link/code",
+            "/auth/magic-link/confirm",
             "/auth/account/email",
             "/auth/account/email/cancel",
             "/auth/account/email/confirm",
@@ -225,6 +228,69 @@ each_backend! {
         for shown in [open(&app, &ana, "/auth/account/email").await, submit(&app, &ana, "/auth/account/email", &ask("x@example.com")).await] {
             shown.leads_to("/auth/confirm?return_to=%2Fauth%2Faccount%2Femail");
         }
+    }
+
+    async fn a_link_from_the_mailbox_signs_in_the_browser_that_asked(test: TestDb) {
+        let app = App::with(test, |config| config.magic_link = MagicLinkMode::On).await;
+        app.user("ana@example.com").await;
+        open(&app, &home(), "/auth/login?return_to=/shop").await.shows(200, "/auth/magic-link?return_to=%2Fshop");
+        open(&app, &home(), "/auth/magic-link?return_to=/shop").await.shows(200, "value=\"/shop\"");
+        submit(&app, &home(), "/auth/magic-link", &[("email", "ana")]).await.shows(422, "email-error");
+        let asked = submit(&app, &home(), "/auth/magic-link", &[("email", "ana@example.com"), ("return_to", "/shop")]).await;
+        let browser = asked.leads_to("/auth/magic-link/sent").header(header::SET_COOKIE).split(';').next().unwrap().to_owned();
+        open(&app, &home(), "/auth/magic-link/sent").await.shows(200, "Code from the mail");
+        let token = app.mailed_token("ana@example.com").await;
+        let page = format!("/auth/magic-link?token={token}");
+        // On another device, or by a scanner of mail.
+        open(&app, &home(), &page).await.shows(409, "Go back to where you asked for the link");
+        submit(&app, &home(), "/auth/magic-link/confirm", &[("token", &token)]).await.shows(409, "Go back to where you asked");
+        for _ in 0..2 {
+            let request = Request::get(&page).header(header::COOKIE, &browser).body(Body::empty()).unwrap();
+            send(&app, &home(), request).await.shows(200, &token);
+        }
+        let press = async |path: &str, fields: &[(&str, &str)]| {
+            let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+            let request = Request::post(path).header("sec-fetch-site", "same-origin").header(header::COOKIE, &browser);
+            let request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+            send(&app, &home(), request.body(Body::from(body)).unwrap()).await
+        };
+        press("/auth/magic-link/code", &[("code", "")]).await.shows(422, "Enter the code.");
+        press("/auth/magic-link/code", &[("code", "1")]).await.shows(422, "That is not the code");
+        assert!(press("/auth/magic-link/confirm", &[("token", &token)]).await.leads_to("/shop").session().is_some());
+        press("/auth/magic-link/confirm", &[("token", &token)]).await.shows(410, "/auth/magic-link");
+        let off = app.restarted(|config| config.magic_link = MagicLinkMode::Off).await;
+        assert!(!open(&off, &home(), "/auth/login").await.html.contains("magic-link"));
+        open(&off, &home(), "/auth/magic-link").await.shows(403, "There are no links here");
+        submit(&off, &home(), "/auth/magic-link", &[("email", "ana@example.com")]).await.shows(403, "There are no links here");
+    }
+
+    async fn an_invitation_asks_for_name_and_password_and_signs_in(test: TestDb) {
+        let app = App::with(test, |config| config.registration = Registration::Invite).await;
+        let new = |email: Option<&str>| NewInvitation {
+            email: email.map(|email| email.parse().unwrap()),
+            role: "user".parse().unwrap(),
+            max_uses: 1,
+            expires_at: None,
+            locale: None,
+        };
+        app.identity.invite(&app.operator(), new(Some("zoe@example.com"))).await.unwrap();
+        let token = app.mailed_token("zoe@example.com").await;
+        let page = format!("/auth/invitation?token={token}");
+        for _ in 0..2 {
+            open(&app, &home(), &page).await.shows(200, "zoe@example.com");
+        }
+        let fields = |name, password| [("token", token.as_str()), ("name", name), ("password", password)];
+        submit(&app, &home(), "/auth/invitation", &fields("", "")).await.shows(422, "name-error").shows(422, "password-error");
+        submit(&app, &home(), "/auth/invitation", &fields("Zoë", "short")).await.shows(422, "password-error");
+        let entered = submit(&app, &home(), "/auth/invitation", &fields("Zoë", PASSWORD)).await;
+        assert!(entered.leads_to("/auth/account").session().is_some());
+        open(&app, &home(), &page).await.shows(410, "This invitation does not work any more");
+        let open_link = app.identity.invite(&app.operator(), new(None)).await.unwrap();
+        let path = open_link.url.expose().strip_prefix(PUBLIC_URL).unwrap();
+        open(&app, &home(), path).await.shows(200, "name=\"email\"");
+        let closed = app.restarted(|config| config.registration = Registration::Closed).await;
+        open(&closed, &home(), path).await.shows(403, "Nobody can register here");
+        open(&closed, &home(), "/auth/invitation?token=made-up").await.shows(403, "Nobody can register here");
     }
 
     async fn a_forgotten_password_is_replaced_through_the_mailbox(test: TestDb) {

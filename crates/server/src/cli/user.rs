@@ -6,7 +6,7 @@ use std::{
 };
 
 use baluarte_component::Tasks;
-use baluarte_identity::{Act, Email, Identity, IdentityError, Name, NewAccount, Reason, Role, User, UserFilter};
+use baluarte_identity::{Act, Email, Identity, IdentityError, Name, NewAccount, NewInvitation, Reason, Role, User, UserFilter};
 use baluarte_kernel::{Clock, Ctx, PageQuery, Secret};
 use clap::{Args, Subcommand};
 use tokio::runtime::Handle;
@@ -18,6 +18,14 @@ use crate::{components, config::Config, serve, start};
 pub(super) enum UserCommand {
     /// Create an account; without a password, a link to choose one is printed
     Create(Create),
+    /// Invite somebody to create an account: the link is mailed and printed
+    Invite {
+        /// Where the link is sent
+        email: String,
+        /// `admin`, `user`, or a role of your own that routes ask for
+        #[arg(long, default_value = "user")]
+        role: String,
+    },
     /// List accounts
     List {
         /// Part of the address or of the name
@@ -144,6 +152,7 @@ impl UserCommand {
         let ctx = Ctx::operator(kit.clock.clone());
         let output = match self {
             Self::Create(create) => create.act(&ctx, &identity).await,
+            Self::Invite { email, role } => invite(&ctx, &identity, &email, &role).await,
             Self::List { query, role, state, factor, json } => {
                 let filter = UserFilter {
                     query,
@@ -217,6 +226,17 @@ impl Create {
         }
         Ok(out)
     }
+}
+
+async fn invite(ctx: &Ctx, identity: &Identity, email: &str, role: &str) -> Result<String, Failure> {
+    let email: Email = email.parse().map_err(Failure::usage)?;
+    let role: Role = role.parse().map_err(Failure::usage)?;
+    let new = NewInvitation { email: Some(email.clone()), role, max_uses: 1, expires_at: None, locale: None };
+    let created = identity.invite(ctx, new).await.map_err(refused)?;
+    let invitation = &created.invitation;
+    let mut out = format!("invited {email} ({}, role {}) until {}\n", invitation.id, invitation.role, invitation.expires_at);
+    let _ = writeln!(out, "a mail is on its way; the link in it works once:\n  {}", created.url.expose());
+    Ok(out)
 }
 
 /// Does something to the account with this address and says so.

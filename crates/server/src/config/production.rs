@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use baluarte_identity::EmailVerification;
+use baluarte_identity::{EmailVerification, MagicLinkMode};
 use baluarte_kernel::Findings;
 
 use super::Config;
@@ -47,6 +47,10 @@ pub(super) fn refuse(config: &Config, secret_files: &[PathBuf], findings: &mut F
             "identity.email_verification",
             "found \"required\", and there is no mail provider: set SMTP_URL or SENDGRID_API_KEY, and EMAIL_FROM",
         );
+    }
+    if config.identity.magic_link == MagicLinkMode::On && !config.notify.sends_mail() {
+        findings
+            .add("identity.magic_link", "found \"on\", and there is no mail provider: set SMTP_URL or SENDGRID_API_KEY, and EMAIL_FROM");
     }
     for path in secret_files {
         refuse_readable(path, findings);

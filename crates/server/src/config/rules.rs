@@ -63,7 +63,7 @@ impl Rules<'_> {
         for refusal in refusals.into_vec() {
             let section = refusal.key.split('.').next().unwrap_or_default();
             // Whether addresses can be verified is known once the mail providers are.
-            let depends_on_mail = refusal.key == "identity.email_verification";
+            let depends_on_mail = ["identity.email_verification", "identity.magic_link"].contains(&refusal.key.as_str());
             if self.is_read(section) && (!depends_on_mail || self.is_read("notify")) {
                 findings.add(refusal.key, refusal.problem);
             }

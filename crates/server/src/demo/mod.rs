@@ -117,6 +117,7 @@ dev_outbox = true
 
 [identity]
 email_verification = "required"
+magic_link = "on"
 
 [telemetry]
 log_level = "warn"
