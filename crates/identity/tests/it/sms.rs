@@ -52,6 +52,14 @@ async fn protected_by_phone(app: &App) -> Client {
 }
 
 each_backend! {
+    async fn a_text_message_is_known_to_be_somebodys_so_that_it_goes_with_their_account(test: TestDb) {
+        let app = App::start(test).await;
+        let client = protected_by_phone(&app).await;
+        let me = app.get(&client, "/api/v1/users/me").await.text("/id");
+        let sent = app.text("SELECT user_id FROM messages WHERE recipient = $1", PHONE).await;
+        assert_eq!(sent, me);
+    }
+
     async fn a_number_is_a_factor_once_a_code_that_was_sent_there_comes_back(test: TestDb) {
         let app = App::start(test).await;
         app.user(EMAIL).await;

@@ -120,7 +120,7 @@ impl Identity {
             }
             Way::Sms(number) | Way::NewPhone(number) => {
                 let lifetime = baluarte_kernel::Period::from_secs(open.expires_at.since(now).as_secs());
-                self.inner.mails.sms_code(number.as_str(), account.user.locale, &code, lifetime, now)
+                self.inner.mails.sms_code(number.as_str(), account.user.locale, &code, lifetime, now).about(user)
             }
         };
         self.inner.kit.notify.send(ctx, tx, message).await?;
