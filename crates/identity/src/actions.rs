@@ -30,6 +30,7 @@ baluarte_audit::actions! {
     RESET_MAILED = "identity.password.reset_mailed", Notice, "A link to choose a new password was mailed.";
     PASSWORD_RESET = "identity.password.reset", Notice, "Somebody chose a new password with a link from a mail; all their sessions ended.";
     USER_CREATED = "identity.user.created", Notice, "An administrator or the operator created an account for somebody.";
+    USERS_IMPORTED = "identity.user.imported", Notice, "The operator took people over from another program.";
     USER_DISABLED = "identity.user.disabled", Notice, "An account was disabled; its sessions ended.";
     RESET_REQUIRED = "identity.password.reset_required", Warning, "Somebody who helps to run the place made an account's password void; its owner was sent a link to choose another one, and its sessions ended.";
     FACTOR_TAKEN = "identity.factor.taken", Alert, "An administrator took away a second factor that its owner has lost; all sessions of the account ended.";

@@ -8,6 +8,7 @@ mod factors;
 #[cfg(test)]
 mod gaps;
 mod http;
+mod import;
 mod mails;
 mod model;
 mod oidc;
@@ -34,6 +35,7 @@ pub use factors::{
     Welcome,
 };
 pub use http::{NamedLimit, PROBLEMS};
+pub use import::{ImportLine, ImportReport, ImportedUser};
 pub use mails::samples;
 pub use model::{
     Acceptance, AccountState, BadEmail, BadFilter, BadName, BadReason, BadRole, CreatedAccount, CreatedInvitation, Email, EmailChange,
@@ -46,7 +48,7 @@ pub use oidc::{
     redirect_uris,
 };
 pub use operator::{Act, Throttled, UserDetails};
-pub use password::{BadPassword, tune};
+pub use password::{BadImport, BadPassword, tune};
 pub use service::{Arrived, Departure, Identity, Returned, ToConnect, WaysIn};
 
 /// Identity's tables.
@@ -63,6 +65,7 @@ pub const MIGRATIONS: Migrations = Migrations {
         Migration::common("0008_magic_links", include_str!("../migrations/0008_magic_links.sql")),
         Migration::common("0008_invitations", include_str!("../migrations/0008_invitations.sql")),
         Migration::common("0009_api_keys", include_str!("../migrations/0009_api_keys.sql")),
+        Migration::common("0010_imported_passwords", include_str!("../migrations/0010_imported_passwords.sql")),
         Migration::common("0011_logins", include_str!("../migrations/0011_logins.sql")),
         Migration::common("0013_operators", include_str!("../migrations/0013_operators.sql")),
     ],

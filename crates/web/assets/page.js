@@ -19,6 +19,33 @@
     box.append(button);
     input.form?.addEventListener("submit", () => { input.type = "password"; });
   }
+  // How good a new password seems, while it is typed. The server has the last word, and the list of those that attackers try first.
+  const judge = (text, known) => {
+    const missing = 8 - [...text].length;
+    if (missing > 0) return ["short", missing];
+    let rest = text.toLowerCase();
+    for (const word of known) rest = rest.replaceAll(word, "");
+    const letters = [...rest];
+    // aaaa, abcd and 4321 are worth one character each.
+    const steps = letters.filter((letter, at) => at === 0 || Math.abs(letter.codePointAt(0) - letters[at - 1].codePointAt(0)) > 1);
+    const worth = Math.min(steps.length, 1.5 * new Set(letters).size);
+    return [worth < 8 ? "weak" : worth < 14 ? "fair" : "good", 0];
+  };
+  for (const box of document.querySelectorAll(".secret[data-weak]")) {
+    const input = box.querySelector("input");
+    const note = document.createElement("p");
+    note.className = "hint strength";
+    note.setAttribute("role", "status");
+    input.addEventListener("input", () => {
+      const fields = document.querySelectorAll('input[name="email"], input[name="name"], input[name="username"]');
+      const known = [...fields].flatMap((field) => field.value.toLowerCase().split(/[^\p{L}\p{N}]+/u)).filter((word) => word.length > 3);
+      const [verdict, missing] = input.value ? judge(input.value, known) : ["", 0];
+      const words = (box.dataset[verdict] ?? "").replace("{n}", missing);
+      if (note.textContent !== words) note.textContent = words;
+      note.dataset.strength = verdict;
+    });
+    box.after(note);
+  }
   for (const form of document.querySelectorAll('form[method="post"]')) {
     form.addEventListener("submit", (event) => {
       if (form.dataset.sent) { event.preventDefault(); return; }

@@ -9,6 +9,10 @@ baluarte_web::texts! {
         new_password: "New password", "Contraseña nueva", "Nova senha";
         current_password: "Current password", "Contraseña actual", "Senha atual";
         password_hint: "At least 8 characters. A few words in a row are easy to remember and hard to guess.", "Al menos 8 caracteres. Varias palabras seguidas son fáciles de recordar y difíciles de adivinar.", "Pelo menos 8 caracteres. Algumas palavras seguidas são fáceis de lembrar e difíceis de adivinhar.";
+        strength_short: "Too short: {n} more to go.", "Demasiado corta: faltan {n}.", "Curta demais: faltam {n}.";
+        strength_weak: "Easy to guess. Add a word or two.", "Fácil de adivinar. Añade una o dos palabras.", "Fácil de adivinhar. Acrescente uma ou duas palavras.";
+        strength_fair: "Fair. One more word makes it strong.", "Aceptable. Con otra palabra será fuerte.", "Razoável. Com mais uma palavra fica forte.";
+        strength_good: "Strong.", "Fuerte.", "Forte.";
         show: "Show", "Mostrar", "Mostrar";
         hide: "Hide", "Ocultar", "Ocultar";
 
@@ -119,7 +123,7 @@ baluarte_web::texts! {
         password_short: "Use at least 8 characters.", "Usa al menos 8 caracteres.", "Use pelo menos 8 caracteres.";
         password_long: "Use at most 256 characters.", "Usa como máximo 256 caracteres.", "Use no máximo 256 caracteres.";
         password_common: "That password is among the first that attackers try. Choose another.", "Esa contraseña está entre las primeras que prueban los atacantes. Elige otra.", "Essa senha está entre as primeiras que os atacantes tentam. Escolha outra.";
-        password_personal: "Do not use your own address or name as the password.", "No uses tu propio correo o nombre como contraseña.", "Não use o seu próprio e-mail ou nome como senha.";
+        password_personal: "That is little more than your own address or name, or this site's. Choose another.", "Es poco más que tu propio correo o nombre, o el de este sitio. Elige otra.", "É pouco mais que o seu próprio e-mail ou nome, ou o deste site. Escolha outra.";
         check_fields: "Please correct the field marked below.", "Corrige el campo señalado abajo.", "Corrija o campo indicado abaixo.";
     }
 }

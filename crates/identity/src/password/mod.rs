@@ -3,6 +3,7 @@
 mod common;
 mod context;
 mod hash;
+mod imported;
 mod pool;
 pub mod tune;
 
@@ -11,8 +12,12 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::model::{Email, Name, fold};
 
-pub(crate) use self::context::Context;
+pub use self::imported::BadImport;
 pub(crate) use self::pool::{Busy, PATIENCE, PasswordPool, Verified};
+pub(crate) use self::{
+    context::Context,
+    imported::{Imported, Work},
+};
 
 /// Why a password cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

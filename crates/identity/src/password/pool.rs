@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use super::{
     hash::{Cost, Stored},
+    imported::{self, Burden},
     normalised,
 };
 use crate::IdentityConfig;
@@ -53,6 +54,8 @@ struct Shared {
     pepper: Secret,
     /// Stands in for the hash of an account that does not exist, so that its absence takes as long.
     nobody: Stored,
+    /// What hashes of other programs cost, so that every wrong password costs as much.
+    burden: Mutex<Arc<Burden>>,
     queue: Mutex<Queue>,
     work: Condvar,
 }
@@ -86,7 +89,7 @@ impl PasswordPool {
             Cost { memory_kib: u32::try_from(config.password_memory.get() >> 10).unwrap_or(u32::MAX), passes: config.password_passes };
         let pepper = config.password_pepper.clone();
         let nobody = Stored::new(cost, !pepper.is_empty());
-        let shared = Arc::new(Shared { cost, pepper, nobody, queue: Mutex::default(), work: Condvar::new() });
+        let shared = Arc::new(Shared { cost, pepper, nobody, burden: Mutex::default(), queue: Mutex::default(), work: Condvar::new() });
         // Made first, so that it is closed, and the threads that did start end, when one cannot be started.
         let pool = Self { shared, threads };
         for number in 0..threads {
@@ -99,6 +102,11 @@ impl PasswordPool {
     /// How many passwords are hashed at once.
     pub(crate) fn threads(&self) -> usize {
         self.threads
+    }
+
+    /// From now on a wrong password is as much work as this, whoever's it is.
+    pub(crate) fn bear(&self, burden: Burden) {
+        *self.shared.burden.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(burden);
     }
 
     /// A PHC string.
@@ -190,6 +198,24 @@ impl Shared {
     }
 
     fn verify(&self, password: &Secret, stored: Option<&str>, memory: &mut Vec<Block>) -> Verified {
+        let burden = Arc::clone(&self.burden.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(imported) = stored.and_then(imported::stored) {
+            if imported.matches(password.expose()) {
+                return Verified::RightButWeak;
+            }
+            // As much as for everybody else: a hash of ours, and the dearest of each kind.
+            let _ = self.nobody.matches(password, &self.pepper, memory);
+            burden.bear(Some(imported.work()));
+            return Verified::Wrong;
+        }
+        let verified = self.verify_own(password, stored, memory);
+        if verified == Verified::Wrong {
+            burden.bear(None);
+        }
+        verified
+    }
+
+    fn verify_own(&self, password: &Secret, stored: Option<&str>, memory: &mut Vec<Block>) -> Verified {
         let known = stored.and_then(|text| match text.parse::<Stored>() {
             Ok(known) => Some(known),
             Err(_) => {

@@ -8,6 +8,7 @@ mod cookies;
 mod details;
 mod email_change;
 mod factors;
+mod import;
 mod invitations;
 mod logins;
 mod magic_link;
@@ -120,6 +121,7 @@ impl Identity {
             entitlements,
         };
         let identity = Self { inner: Arc::new(inner) };
+        identity.weigh_imported_passwords().await?;
         identity.keep_up().await?;
         Ok(identity)
     }

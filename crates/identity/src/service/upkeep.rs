@@ -115,6 +115,9 @@ impl Identity {
             if let Err(err) = self.take_up_registrations(&Ctx::system(self.inner.kit.clock.clone())).await {
                 tracing::warn!(target: "identity", error = %err, "registrations still wait for their mail");
             }
+            if let Err(err) = self.weigh_imported_passwords().await {
+                tracing::warn!(target: "identity", error = %err, "how much imported password hashes cost could not be read");
+            }
             self.inner.revoked.sweep(self.inner.kit.clock.now());
             if let Err(err) = self.rotate_keys().await {
                 tracing::warn!(target: "identity", error = %err, "signing keys could not be looked after");

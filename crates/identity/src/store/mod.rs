@@ -3,6 +3,7 @@
 pub(crate) mod api_keys;
 pub(crate) mod email_changes;
 pub(crate) mod factors;
+pub(crate) mod import;
 pub(crate) mod invitations;
 pub(crate) mod keys;
 pub(crate) mod links;

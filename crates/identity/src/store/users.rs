@@ -232,7 +232,8 @@ pub(crate) async fn mark_sign_in(tx: &Tx, account: &Account, at: Timestamp) -> R
 
 /// The second of two changes that began from the same password finds nothing to change. A link in a mail or the
 /// confirmation of an address also proves the address ($5).
-const SET_PASSWORD: &str = "UPDATE users SET password_hash = $1, password_changed_at = $2, reset_required_at = NULL,
+const SET_PASSWORD: &str =
+    "UPDATE users SET password_hash = $1, password_scheme = NULL, password_changed_at = $2, reset_required_at = NULL,
     email_verified_at = CASE WHEN $5 THEN COALESCE(email_verified_at, $2) ELSE email_verified_at END
     WHERE id = $3 AND password_changed_at = $4 AND disabled_at IS NULL";
 
@@ -284,7 +285,7 @@ async fn epoch(tx: &Tx, text: &str, values: impl IntoIterator<Item = sea_orm::Va
 }
 
 /// The same password under stronger parameters; lost when somebody changed it meanwhile.
-const REHASH: &str = "UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3";
+const REHASH: &str = "UPDATE users SET password_hash = $1, password_scheme = NULL WHERE id = $2 AND password_hash = $3";
 
 pub(crate) async fn rehash(tx: &Tx, id: UserId, old: &str, new: &str) -> Result<(), DbError> {
     tx.execute_raw(sql(tx, REHASH, [new.into(), id.to_string().into(), old.into()])).await?;
@@ -292,7 +293,7 @@ pub(crate) async fn rehash(tx: &Tx, id: UserId, old: &str, new: &str) -> Result<
 }
 
 /// Only where nobody has proven the address.
-const FORGET_PASSWORD: &str = "UPDATE users SET password_hash = NULL WHERE id = $1 AND email_verified_at IS NULL";
+const FORGET_PASSWORD: &str = "UPDATE users SET password_hash = NULL, password_scheme = NULL WHERE id = $1 AND email_verified_at IS NULL";
 
 /// Leaves an account that is still to be confirmed without a password.
 pub(crate) async fn forget_password(tx: &Tx, id: UserId) -> Result<(), DbError> {

@@ -10,6 +10,7 @@ mod email_change;
 mod events;
 mod factors;
 mod factors_policy;
+mod import;
 mod invitations;
 mod leaks;
 mod logins;

@@ -2,6 +2,7 @@
 
 mod audit;
 mod configuration;
+mod import;
 mod init;
 mod jobs;
 mod messages;

@@ -11,13 +11,15 @@ use baluarte_kernel::{Clock, Ctx, PageQuery, Secret};
 use clap::{Args, Subcommand};
 use tokio::runtime::Handle;
 
-use super::{Failure, Global, print};
+use super::{Failure, Global, import::Import, print};
 use crate::{components, config::Config, serve, start};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum UserCommand {
     /// Create an account; without a password, a link to choose one is printed
     Create(Create),
+    /// Take people over from another program, with the password hashes it made
+    Import(Import),
     /// Invite somebody to create an account: the link is mailed and printed
     Invite {
         /// Where the link is sent
@@ -152,6 +154,7 @@ impl UserCommand {
         let ctx = Ctx::operator(kit.clock.clone());
         let output = match self {
             Self::Create(create) => create.act(&ctx, &identity).await,
+            Self::Import(import) => import.act(&ctx, &identity).await,
             Self::Invite { email, role } => invite(&ctx, &identity, &email, &role).await,
             Self::List { query, role, state, factor, json } => {
                 let filter = UserFilter {

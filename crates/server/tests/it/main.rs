@@ -13,6 +13,7 @@ mod examples;
 mod forward_auth;
 mod generated;
 mod health;
+mod import;
 mod jobs;
 mod lifecycle;
 mod messages;
