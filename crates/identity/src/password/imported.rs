@@ -339,10 +339,16 @@ impl FromIterator<Work> for Burden {
 impl Burden {
     /// Does the rest of the work after `done`.
     pub(super) fn bear(&self, done: Option<Work>) {
-        for (family, most) in &self.0 {
-            let done = done.filter(|work| work.family == *family).map_or(0, |work| work.units);
-            spend(*family, most.saturating_sub(done));
+        for Work { family, units } in self.rest(done) {
+            spend(family, units);
         }
+    }
+
+    fn rest(&self, done: Option<Work>) -> impl Iterator<Item = Work> {
+        self.0.iter().map(move |(family, most)| {
+            let done = done.filter(|work| work.family == *family).map_or(0, |work| work.units);
+            Work { family: *family, units: most.saturating_sub(done) }
+        })
     }
 }
 
@@ -446,6 +452,22 @@ mod tests {
             "$argon2id$v=19$m=65536,t=4000,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc".to_owned(),
         ] {
             assert_eq!(text.parse::<Imported>().err(), Some(BadImport::TooCostly), "{text}");
+        }
+    }
+
+    #[test]
+    fn asvs_6_3_8_a_wrong_password_is_as_much_work_for_every_address() {
+        let work = |family, units| Work { family, units };
+        let burden: Burden = [work(Family::Bcrypt, 4_096), work(Family::Pbkdf2Sha256, 600_000)].into_iter().collect();
+        let total = |done: Option<Work>| {
+            let all: Burden = burden
+                .rest(done)
+                .map(|rest| work(rest.family, rest.units + done.filter(|done| done.family == rest.family).map_or(0, |done| done.units)))
+                .collect();
+            all
+        };
+        for done in [None, Some(work(Family::Bcrypt, 16)), Some(work(Family::Bcrypt, 4_096)), Some(work(Family::Pbkdf2Sha256, 260_000))] {
+            assert_eq!(total(done), burden, "{done:?}");
         }
     }
 
