@@ -30,8 +30,7 @@ impl Identity {
 
     /// What the caller may give a key: the product's scopes, those that routes ask for, and those that the operator named.
     pub fn offered_scopes(&self, ctx: &Ctx) -> Result<Vec<String>, IdentityError> {
-        let role = &ctx.user()?.role;
-        Ok(self.scopes_for(role == Principal::ADMIN))
+        Ok(self.scopes_for(ctx.user()?.has_role(Principal::ADMIN)))
     }
 
     fn scopes_for(&self, admin: bool) -> Vec<String> {

@@ -150,22 +150,24 @@ impl Live {
 
     /// A key of somebody who has stopped being administrator loses what only administrators may give one.
     pub(crate) fn into_principal(self, expires_at: Timestamp) -> Principal {
-        let admin = self.role == Principal::ADMIN;
-        let scopes = self.scopes.split_whitespace().filter(|name| admin || !scope::needs_admin(name)).map(str::to_owned).collect();
-        Principal {
+        let mut principal = Principal {
             user_id: self.user_id,
             email: self.email,
             name: self.name,
             role: self.role,
             session_id: None,
             key_id: Some(self.id),
-            scopes: Some(scopes),
+            scopes: None,
             credential: CredentialKind::ApiKey,
             issued_at: self.created_at,
             proven_at: Timestamp::default(),
             epoch: self.epoch,
             expires_at,
-        }
+        };
+        let admin = principal.has_role(Principal::ADMIN);
+        let scopes = self.scopes.split_whitespace().filter(|name| admin || !scope::needs_admin(name)).map(str::to_owned);
+        principal.scopes = Some(scopes.collect());
+        principal
     }
 }
 

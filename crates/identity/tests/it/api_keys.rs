@@ -192,8 +192,8 @@ each_backend! {
 
     async fn what_only_administrators_may_give_goes_with_the_role(test: TestDb) {
         let app = App::start(test).await;
-        app.account("root@example.com", "admin").await;
-        let user = app.account(ANA, "admin").await;
+        app.account("root@example.com", "owner").await;
+        let user = app.account(ANA, "owner").await;
         let (ana, _) = app.sign_in(ANA).await;
         let made = make(&app, &ana, json!({"name": "x", "scopes": ["jobs", "monitor", "app"]})).await;
         let key = home().with_bearer(&made.text("/key"));
