@@ -191,13 +191,26 @@ struct Bounded<R> {
 
 impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let most = into.len().min(self.left.get());
-        if most == 0 && !into.is_empty() {
-            return Err(io::Error::other(format!("a record is longer than {LONGEST_LINE} bytes: is a quotation mark missing before it?")));
+        loop {
+            let most = into.len().min(self.left.get());
+            if most == 0 && !into.is_empty() {
+                let problem = format!("a record is longer than {LONGEST_LINE} bytes: is a quotation mark missing before it?");
+                return Err(io::Error::other(problem));
+            }
+            let read = self.input.read(&mut into[..most])?;
+            self.left.set(self.left.get() - read);
+            // With the other half of a line's end still to come, the reader would count one line too few.
+            let mut kept = 0;
+            for at in 0..read {
+                if into[at] != b'\r' {
+                    into[kept] = into[at];
+                    kept += 1;
+                }
+            }
+            if kept > 0 || read == 0 {
+                return Ok(kept);
+            }
         }
-        let read = self.input.read(&mut into[..most])?;
-        self.left.set(self.left.get() - read);
-        Ok(read)
     }
 }
 
