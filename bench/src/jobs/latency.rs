@@ -60,7 +60,11 @@ pub(super) async fn elsewhere(dialect: Dialect, seconds: u64) -> Result<Latency>
         .stdout(Stdio::piped())
         .spawn()?;
     let stopping = tokio_util::sync::CancellationToken::new();
-    let watch = tokio::spawn(queue.jobs.clone().watch(baluarte_telemetry::Metrics::default(), stopping.clone()));
+    let watch = tokio::spawn(queue.jobs.clone().watch(
+        baluarte_jobs::Registry::default(),
+        baluarte_telemetry::Metrics::default(),
+        stopping.clone(),
+    ));
     tokio::time::sleep(SETTLE).await;
     let committed = enqueue_steadily(&queue, seconds).await?;
     tokio::time::sleep(SETTLE).await;

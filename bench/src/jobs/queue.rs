@@ -101,7 +101,7 @@ impl Queue {
             grace: std::time::Duration::from_secs(10),
             metrics: Metrics::default(),
         };
-        let watch = tokio::spawn(self.jobs.clone().watch(Metrics::default(), stopping.clone()));
+        let watch = tokio::spawn(self.jobs.clone().watch(registry.clone(), Metrics::default(), stopping.clone()));
         Worker { work: tokio::spawn(self.jobs.clone().work(registry, shift)), watch, stopping }
     }
 
