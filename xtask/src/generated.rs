@@ -4,7 +4,10 @@ use std::fs;
 
 use anyhow::{Result, bail};
 
-use crate::run::{cargo, command, output, root, run, target};
+use crate::{
+    asvs,
+    run::{cargo, command, output, root, run, target},
+};
 
 /// File, and the command that prints it.
 const FILES: &[(&str, &[&str])] = &[
@@ -36,5 +39,7 @@ pub(crate) fn compare() -> Result<()> {
 
 fn texts() -> Result<Vec<(&'static str, String)>> {
     run(&mut cargo(&["build", "--quiet", "--package", "baluarte-server", "--bin", "baluarte"]))?;
-    FILES.iter().map(|(file, args)| Ok((*file, output(&mut command(target().join("debug/baluarte"), args))?))).collect()
+    let printed = FILES.iter().map(|(file, args)| Ok((*file, output(&mut command(target().join("debug/baluarte"), args))?)));
+    // This one is written from the names of the tests.
+    printed.chain([asvs::page().map(|page| ("docs/security/asvs.md", page))]).collect()
 }

@@ -1,5 +1,6 @@
 //! Everything one does to this repository besides editing it: `cargo xtask <command>`.
 
+mod asvs;
 mod bench;
 mod check;
 mod demo;
@@ -19,7 +20,8 @@ cargo xtask <command>
   test    every test, with PostgreSQL, Redis, a browser and real apps; installs and starts what is missing
   ci      check, then test: exactly what continuous integration runs
   bench   the gateway against nginx and HAProxy, the job queue against Celery, on this machine, as tables
-  gen     writes the generated files anew: openapi.json, baluarte.example.toml, docs/errors.md, docs/commands.md
+  gen     writes the generated files anew: openapi.json, baluarte.example.toml, docs/errors.md, docs/commands.md,
+          docs/security/asvs.md
 ";
 
 fn main() -> ExitCode {

@@ -34,6 +34,9 @@ baluarte_audit::actions! {
     USER_DISABLED = "identity.user.disabled", Notice, "An account was disabled; its sessions ended.";
     RESET_REQUIRED = "identity.password.reset_required", Warning, "Somebody who helps to run the place made an account's password void; its owner was sent a link to choose another one, and its sessions ended.";
     FACTOR_TAKEN = "identity.factor.taken", Alert, "An administrator took away a second factor that its owner has lost; all sessions of the account ended.";
+    SESSION_DISOWNED = "identity.session.disowned", Alert, "The owner of an account ended a session with the link in the mail about it: somebody else knows the password, perhaps.";
+    UNLOCK_MAILED = "identity.user.unlock_mailed", Info, "A link was mailed that lets an owner in whom the failures of others held back.";
+    UNLOCKED = "identity.user.unlocked", Notice, "An owner used the link from the mailbox: earlier failures do not hold them back where they are.";
     UNBLOCKED = "identity.user.unblocked", Notice, "Counts of failed attempts on an account were cleared for its owner.";
     USER_ENABLED = "identity.user.enabled", Notice, "A disabled account may sign in again.";
     ROLE_CHANGED = "identity.user.role_changed", Warning, "An account got another role.";

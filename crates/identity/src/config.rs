@@ -88,7 +88,7 @@ pub struct IdentityConfig {
     /// Scopes that API keys may be given, besides the product's own and those that `gateway.routes` ask for: what other proxies ask
     /// for at `/auth/verify?access=scope:NAME`.
     pub api_key_scopes: Vec<String>,
-    /// Tell people by mail when they sign in from an address that is new for their account.
+    /// Tell people by mail when somebody signs in to their account in a browser, or from a network, that is new for it.
     pub sign_in_notice: bool,
     /// Where people may have an account that signs them in here, by the name that is part of the redirect URI.
     pub providers: BTreeMap<String, ProviderConfig>,
@@ -197,7 +197,7 @@ impl Default for IdentityConfig {
             trusted_device_lifetime: Period::from_secs(30 * DAY),
             api_key_lifetime: Period::from_secs(365 * DAY),
             api_key_scopes: Vec::new(),
-            sign_in_notice: false,
+            sign_in_notice: true,
             providers: BTreeMap::new(),
         }
     }

@@ -38,10 +38,10 @@ pub use http::{NamedLimit, PROBLEMS};
 pub use import::{ImportLine, ImportReport, ImportedUser};
 pub use mails::samples;
 pub use model::{
-    Acceptance, AccountState, BadEmail, BadFilter, BadName, BadReason, BadRole, CreatedAccount, CreatedInvitation, Email, EmailChange,
-    EmailChanged, FactorFilter, Granted, Invitation, InvitationId, InvitationKind, LinkProof, Mailbox, Name, NewAccount, NewInvitation,
-    NewUser, Person, ProfileChange, Reason, Refreshed, Registered, Role, Session, SessionCookie, SessionKind, SignIn, SignedIn, TokenPair,
-    User, UserFilter,
+    Acceptance, AccountState, Alert, AlertKind, BadEmail, BadFilter, BadName, BadReason, BadRole, CreatedAccount, CreatedInvitation, Email,
+    EmailChange, EmailChanged, FactorFilter, Granted, Invitation, InvitationId, InvitationKind, LinkProof, Mailbox, Name, NewAccount,
+    NewInvitation, NewUser, Person, ProfileChange, Reason, Refreshed, Registered, Role, Session, SessionCookie, SessionKind, SignIn,
+    SignedIn, TokenPair, User, UserFilter,
 };
 pub use oidc::{
     Errand, Login, LoginError, LoginId, ProviderAnswer, ProviderConfig, ProviderFactor, ProviderKind, ProviderName, check_providers,
@@ -68,5 +68,6 @@ pub const MIGRATIONS: Migrations = Migrations {
         Migration::common("0010_imported_passwords", include_str!("../migrations/0010_imported_passwords.sql")),
         Migration::common("0011_logins", include_str!("../migrations/0011_logins.sql")),
         Migration::common("0013_operators", include_str!("../migrations/0013_operators.sql")),
+        Migration::common("0014_devices", include_str!("../migrations/0014_devices.sql")),
     ],
 };

@@ -62,7 +62,13 @@ texts! {
 
         new_place_subject_site: "New sign-in to {}", "Nuevo inicio de sesión en {}", "Nova entrada em {}";
         new_place_heading: "New sign-in", "Nuevo inicio de sesión", "Nova entrada";
-        new_place_text_site: "Somebody signed in to your account at {} from a network that is new for it.", "Alguien inició sesión en tu cuenta de {} desde una red que no habías usado.", "Alguém entrou na sua conta em {} a partir de uma rede que você não havia usado.";
+        new_place_text_site: "Somebody signed in to your account at {} in a browser or from a network that is new for it.", "Alguien inició sesión en tu cuenta de {} con un navegador o desde una red que no habías usado.", "Alguém entrou na sua conta em {} com um navegador ou a partir de uma rede que você não havia usado.";
+        new_place_device: "Device: {}", "Dispositivo: {}", "Dispositivo: {}";
+        new_place_action: "End that session", "Cerrar esa sesión", "Encerrar essa sessão";
+        unlock_subject_site: "Sign in to {} again", "Vuelve a iniciar sesión en {}", "Entre de novo em {}";
+        unlock_heading: "Let me in", "Déjame entrar", "Deixe-me entrar";
+        unlock_text_site: "There were too many wrong passwords for your account at {}, perhaps by somebody else. With this link you can sign in where you are now, with your password.", "Hubo demasiadas contraseñas incorrectas para tu cuenta de {}, quizá de otra persona. Con este enlace puedes iniciar sesión donde estás ahora, con tu contraseña.", "Houve senhas erradas demais para a sua conta em {}, talvez de outra pessoa. Com este link você pode entrar onde está agora, com a sua senha.";
+        unlock_action: "Let me in", "Déjame entrar", "Deixe-me entrar";
         // Without letters that would halve the room in a text message (GSM 03.38 has neither ó nor ã).
         sms_code_code_site: "{} is your code for {}. Do not give it to anybody.", "{} es tu clave para {}. No la compartas con nadie.", "{} e a sua chave para {}. Nunca a passe a outra pessoa.";
 
@@ -208,17 +214,19 @@ impl Mails {
         letter.to(to.email.as_str()).about(to.id)
     }
 
-    pub(crate) fn new_sign_in(&self, to: &User, from: Option<IpAddr>, now: Timestamp) -> Message {
+    /// `token`: ends the session that it tells of.
+    pub(crate) fn new_sign_in(&self, to: &User, device: Option<&str>, from: Option<IpAddr>, token: &Secret, now: Timestamp) -> Message {
         let words = Words::of(to.locale);
-        let url = format!("{}/auth/forgot-password", self.public_url);
+        let url = format!("{}/auth/end-session?token={}", self.public_url, token.expose());
         let letter = Letter {
             subject: fill(words.new_place_subject_site, &[&self.site]),
             paragraphs: vec![
                 fill(words.new_place_text_site, &[&self.site]),
+                fill(words.new_place_device, &[&crate::pages::device_name(to.locale, device)]),
                 place(words.from_where, from, now),
                 words.new_place_not_you.to_owned(),
             ],
-            action: Some(Action { label: words.changed_action, url: &url }),
+            action: Some(Action { label: words.new_place_action, url: &url }),
             notes: Vec::new(),
             ..self.letter("identity.new_sign_in", to.locale, words.new_place_heading, now.plus(NOTICE))
         };
@@ -238,6 +246,19 @@ impl Mails {
             action: Some(Action { label: words.api_key_action, url: &url }),
             notes: Vec::new(),
             ..self.letter("identity.api_key_created", to.locale, words.api_key_heading, now.plus(NOTICE))
+        };
+        letter.to(to.email.as_str()).about(to.id)
+    }
+
+    pub(crate) fn unlock(&self, to: &User, token: &Secret, lifetime: Period, now: Timestamp) -> Message {
+        let words = Words::of(to.locale);
+        let url = format!("{}/auth/unlock?token={}", self.public_url, token.expose());
+        let letter = Letter {
+            subject: fill(words.unlock_subject_site, &[&self.site]),
+            paragraphs: vec![fill(words.unlock_text_site, &[&self.site])],
+            action: Some(Action { label: words.unlock_action, url: &url }),
+            notes: vec![fill(words.works_for_time, &[&span(words, lifetime)]), words.ignore.to_owned()],
+            ..self.letter("identity.unlock", to.locale, words.unlock_heading, now.plus(lifetime.get()))
         };
         letter.to(to.email.as_str()).about(to.id)
     }
@@ -331,7 +352,8 @@ pub fn samples(public_url: &str, brand: &str, locale: Locale, now: Timestamp) ->
         mails.reset_password(&to, &token, Period::from_secs(1_800), now),
         mails.reset_required(&to, &token, Period::from_secs(86_400), now),
         mails.password_changed(&to, ip, now),
-        mails.new_sign_in(&to, ip, now),
+        mails.new_sign_in(&to, Some("Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"), ip, &token, now),
+        mails.unlock(&to, &token, Period::from_secs(1_800), now),
     ];
     let key = ApiKey {
         id: ApiKeyId::generate(),

@@ -315,6 +315,34 @@ pub struct Acceptance {
     pub password: Secret,
 }
 
+/// Something that the owner of an account should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alert {
+    pub kind: AlertKind,
+    /// As the client called itself; cut to 300 characters.
+    pub user_agent: Option<String>,
+    pub ip: Option<IpAddr>,
+    pub at: Timestamp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AlertKind {
+    /// A refresh token was used a second time: somebody has a copy.
+    RefreshReused,
+}
+
+impl AlertKind {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RefreshReused => "refresh_reused",
+        }
+    }
+
+    pub(crate) fn from_stored(text: &str) -> Option<Self> {
+        (text == Self::RefreshReused.as_str()).then_some(Self::RefreshReused)
+    }
+}
+
 /// Which accounts an administrator wants to see.
 #[derive(Debug, Clone, Default)]
 pub struct UserFilter {

@@ -4,7 +4,7 @@ use baluarte_audit::Recorded;
 use baluarte_kernel::{Page, Timestamp};
 use baluarte_notify::Stored;
 
-use crate::{Factor, FactorKind, Passkey, Role, Session, TrustedDevice, User, permissions::Permission};
+use crate::{Alert, Factor, FactorKind, Passkey, Role, Session, TrustedDevice, User, permissions::Permission};
 
 /// Something that is done to somebody's account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +79,8 @@ pub struct UserDetails {
     pub sessions: Page<Session>,
     pub trusted: Vec<TrustedDevice>,
     pub throttles: Vec<Throttled>,
+    /// What its owner should know, such as a refresh token that was used twice.
+    pub alerts: Vec<Alert>,
     /// What was sent to them lately, without what it said.
     pub messages: Vec<Stored>,
     /// What they did and what was done to them lately.

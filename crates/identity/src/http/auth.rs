@@ -187,3 +187,48 @@ pub(super) async fn resend_verification(
     identity.resend_verification(&ctx, &body.email).await?;
     Ok(StatusCode::ACCEPTED)
 }
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MailedLink {
+    /// From the link in the mail.
+    #[schema(value_type = String)]
+    token: Secret,
+}
+
+/// End the session that a mail told of
+#[utoipa::path(post, path = "/api/v1/auth/end-session", tag = "identity", request_body = MailedLink, security(()),
+    responses((status = 204, description = "Ended"), Problem))]
+pub(super) async fn end_session(State(identity): State<Identity>, Caller(ctx): Caller, Json(body): Json<MailedLink>) -> Answer<StatusCode> {
+    identity.end_session_by_link(&ctx, &body.token).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AskToUnlock {
+    #[schema(example = "zoe@example.com")]
+    email: String,
+}
+
+/// Mail a link that lets an owner in whom the failures of others hold back
+///
+/// Answers the same whether or not there is such an account.
+#[utoipa::path(post, path = "/api/v1/auth/unlock/ask", tag = "identity", request_body = AskToUnlock, security(()),
+    responses((status = 202, description = "If there is such an account, a mail is on its way"), Problem))]
+pub(super) async fn ask_to_unlock(
+    State(identity): State<Identity>,
+    Caller(ctx): Caller,
+    Json(body): Json<AskToUnlock>,
+) -> Answer<StatusCode> {
+    identity.ask_to_unlock(&ctx, &body.email).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// Take that link: earlier failures do not hold its owner back where they are now
+#[utoipa::path(post, path = "/api/v1/auth/unlock", tag = "identity", request_body = MailedLink, security(()),
+    responses((status = 204, description = "Signing in takes the password, as always"), Problem))]
+pub(super) async fn unlock(State(identity): State<Identity>, Caller(ctx): Caller, Json(body): Json<MailedLink>) -> Answer<StatusCode> {
+    identity.unlock(&ctx, &body.token).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -67,6 +67,19 @@ impl From<Throttled> for ThrottleView {
     }
 }
 
+/// Something that the owner of an account should know.
+#[derive(Serialize, ToSchema)]
+struct AlertView {
+    /// `refresh_reused`: a refresh token was used a second time, and its session ended.
+    kind: &'static str,
+    #[schema(required)]
+    user_agent: Option<String>,
+    #[schema(value_type = Option<String>, required)]
+    ip: Option<std::net::IpAddr>,
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+}
+
 /// A message that was sent, without what it said.
 #[derive(Serialize, ToSchema)]
 struct SentView {
@@ -107,6 +120,7 @@ pub(super) struct DetailsView {
     sessions: Vec<SessionView>,
     trusted_devices: Vec<HeldTrustView>,
     throttles: Vec<ThrottleView>,
+    alerts: Vec<AlertView>,
     messages: Vec<SentView>,
     audit: Vec<HeldEntryView>,
 }
@@ -147,6 +161,11 @@ impl DetailsView {
             sessions: found.sessions.items.into_iter().map(SessionView::from).collect(),
             trusted_devices: found.trusted.into_iter().map(trust).collect(),
             throttles: found.throttles.into_iter().map(ThrottleView::from).collect(),
+            alerts: found
+                .alerts
+                .into_iter()
+                .map(|it| AlertView { kind: it.kind.as_str(), user_agent: it.user_agent, ip: it.ip, at: it.at })
+                .collect(),
             messages: found.messages.into_iter().map(sent).collect(),
             audit: found.entries.into_iter().map(entry).collect(),
         }

@@ -10,14 +10,14 @@ use serde::Deserialize;
 use super::{
     ACCOUNT, Words, alert,
     api_keys::KeyWords,
-    device::{Device, readable},
+    device::{Device, readable, summary},
     error_title,
     factors::{FactorWords, confirm::confirm_first},
     field::Field,
     logins::LoginWords,
     password_words, refuse, see_other, sign_in_first,
 };
-use crate::{Identity, IdentityError, Name, ProfileChange, Session, User};
+use crate::{Alert, AlertKind, Identity, IdentityError, Name, ProfileChange, Session, User};
 
 const DELETE: &str = "/auth/account/delete";
 
@@ -43,10 +43,30 @@ struct AccountPage<'a> {
     current: Field<'a>,
     new: Field<'a>,
     devices: Vec<Device>,
+    alerts: Vec<Warned>,
     /// There are devices that the list does not show.
     more: bool,
     /// There are devices besides this one.
     others: bool,
+}
+
+/// Something its owner should know: what, where, when.
+struct Warned {
+    text: &'static str,
+    place: String,
+    at: String,
+    readable: String,
+}
+
+impl Warned {
+    fn new(t: &'static Words, alert: &Alert) -> Self {
+        let place = alert.ip.map(|ip| format!(" · {ip}")).unwrap_or_default();
+        let text = match alert.kind {
+            AlertKind::RefreshReused => t.alert_refresh,
+        };
+        let place = format!("{}{place}", summary(t, alert.user_agent.as_deref()));
+        Self { text, place, at: alert.at.to_string(), readable: readable(&alert.at.to_string()) }
+    }
 }
 
 #[derive(Template)]
@@ -104,6 +124,7 @@ pub(super) struct Look<'a> {
     pub no_password: bool,
     /// Accounts elsewhere sign in here.
     pub connects: bool,
+    pub alerts: &'a [Alert],
     pub new_error: &'a str,
 }
 
@@ -261,10 +282,18 @@ async fn render(identity: &Identity, ctx: &Ctx, visit: &Visit, status: StatusCod
     };
     let sessions = identity.list_sessions(ctx, &PageQuery::default()).await.map_err(refuse)?;
     let plan = identity.plan_of(user.id);
+    let alerts = identity.list_alerts(ctx).await.map_err(refuse)?;
     let protected = !identity.list_factors(ctx).await.map_err(refuse)?.factors.is_empty();
     let ways = identity.find_ways_in(ctx).await.map_err(refuse)?;
     let connects = !ways.providers.is_empty() || !ways.logins.is_empty();
-    Ok(account_page(visit, &user, &plan, &sessions, status, &Look { protected, no_password: !ways.password, connects, ..look }))
+    Ok(account_page(
+        visit,
+        &user,
+        &plan,
+        &sessions,
+        status,
+        &Look { protected, alerts: &alerts, no_password: !ways.password, connects, ..look },
+    ))
 }
 
 pub(super) fn account_page(
@@ -304,6 +333,7 @@ pub(super) fn account_page(
         new: Field::new_password(t, "new_password", t.new_password).wrong(look.new_error),
         others: devices.iter().any(|device| !device.current),
         devices,
+        alerts: look.alerts.iter().map(|alert| Warned::new(t, alert)).collect(),
         more: sessions.next_cursor.is_some(),
         user,
     };

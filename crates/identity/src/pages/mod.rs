@@ -11,6 +11,7 @@ mod field;
 mod invitation;
 mod logins;
 mod magic_link;
+mod notices;
 mod passwords;
 mod register;
 mod sign_in;
@@ -36,6 +37,11 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use self::words::Words;
 use crate::{BadPassword, Identity, IdentityError, NamedLimit};
 
+/// A device as its owner knows it, for mails.
+pub(crate) fn device_name(locale: baluarte_kernel::Locale, user_agent: Option<&str>) -> String {
+    device::summary(Words::of(locale), user_agent)
+}
+
 const LOGIN: &str = "/auth/login";
 const ACCOUNT: &str = "/auth/account";
 
@@ -56,6 +62,7 @@ pub(crate) fn routes(identity: Identity) -> Router {
         .merge(logins::routes(&identity))
         .merge(magic_link::routes(&identity))
         .merge(invitation::routes(&identity))
+        .merge(notices::routes(&identity))
         .merge(uncounted(identity.clone()))
 }
 

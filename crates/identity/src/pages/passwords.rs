@@ -83,7 +83,11 @@ pub(super) async fn submit_forgot(
 /// Says the same whether or not there is such an account.
 pub(super) async fn check_mail(visit: Visit, Query(why): Query<CheckMail>) -> Response {
     let t = Words::of(visit.locale);
-    let text = if why.r#for == "reset" { t.check_mail_reset } else { t.check_mail_verify };
+    let text = match why.r#for.as_str() {
+        "reset" => t.check_mail_reset,
+        "unlock" => t.check_mail_unlock,
+        _ => t.check_mail_verify,
+    };
     let links = vec![("/auth/login", t.back_to_sign_in)];
     message(&visit, StatusCode::OK, &Message { title: t.check_mail, text, more: t.check_mail_more, links })
 }

@@ -25,6 +25,7 @@ struct SignInPage<'a> {
     alert: &'a str,
     /// Offer to send the confirmation of the address again.
     resend: bool,
+    unlock: bool,
     /// Anybody may register.
     open: bool,
     /// Absent where browsers know no passkeys.
@@ -65,6 +66,8 @@ pub(super) struct Look<'a> {
     pub resend: bool,
     /// There are links to sign in.
     pub link: bool,
+    /// Failures, perhaps of others, hold the owner back: offer a link.
+    pub unlock: bool,
 }
 
 pub(super) async fn show(State(identity): State<Identity>, Caller(ctx): Caller, visit: Visit, Query(arrival): Query<Arrival>) -> Response {
@@ -74,6 +77,7 @@ pub(super) async fn show(State(identity): State<Identity>, Caller(ctx): Caller, 
     let t = Words::of(visit.locale);
     let done = match arrival.done.as_str() {
         "reset" => t.done_reset,
+        "unlocked" => t.done_unlocked,
         "verified" => t.done_verified,
         "deleted" => t.done_deleted,
         "passkey" => factors::FactorWords::of(visit.locale).passkey_refused,
@@ -105,7 +109,8 @@ pub(super) async fn submit(
         Err(err) => {
             let Some((status, words)) = alert(t, &err) else { return Err(refuse(err)) };
             let resend = matches!(err, IdentityError::EmailNotVerified);
-            let mut response = page(&identity, &ctx, &visit, status, Look { alert: &words, resend, ..look });
+            let unlock = matches!(err, IdentityError::TooManyAttempts { .. });
+            let mut response = page(&identity, &ctx, &visit, status, Look { alert: &words, resend, unlock, ..look });
             if let IdentityError::TooManyAttempts { retry_after } = err {
                 response.headers_mut().insert(header::RETRY_AFTER, retry_after.as_secs().max(1).into());
             }
@@ -189,6 +194,7 @@ pub(super) fn render(
         done: look.done,
         alert: look.alert,
         resend: look.resend,
+        unlock: look.unlock,
         open,
         link: if look.link { magic_link::offer(visit, look.return_to) } else { (String::new(), "") },
         passkey: passkey.map(|options| PasskeyForm::sign_in(visit, options, asked.as_ref().map_or("", ReturnTo::as_str))),

@@ -60,6 +60,17 @@ baluarte_web::texts! {
         link_invalid_more: "It was used already, is too old, or a newer one was sent.", "Ya se usó, es demasiado antiguo o se envió otro más nuevo.", "Já foi usado, é antigo demais ou um mais novo foi enviado.";
         new_link: "Send a new link", "Enviar un enlace nuevo", "Enviar um novo link";
 
+        unlock: "Let me in", "Déjame entrar", "Deixe-me entrar";
+        unlock_lead: "Then sign in with your password where you are now: earlier failures do not hold you back.", "Después inicia sesión con tu contraseña donde estás ahora: los fallos anteriores no te frenan.", "Depois entre com a sua senha onde está agora: as falhas anteriores não o impedem.";
+        unlock_ask: "Send me a link that lets me in", "Envíame un enlace para entrar", "Envie-me um link para entrar";
+        done_unlocked: "Sign in with your password now.", "Ahora inicia sesión con tu contraseña.", "Agora entre com a sua senha.";
+        check_mail_unlock: "If the address has an account, a link that lets its owner in is on its way.", "Si ese correo tiene una cuenta, va en camino un enlace para que entre quien la posee.", "Se esse e-mail tiver uma conta, um link para o dono entrar está a caminho.";
+        end_that: "End that session", "Cerrar esa sesión", "Encerrar essa sessão";
+        end_that_lead: "Whoever signed in there is signed out, and browsers and networks that were known are forgotten.", "Se cierra la sesión de quien entró ahí y se olvidan los navegadores y redes conocidos.", "Quem entrou ali sai da conta, e os navegadores e redes conhecidos são esquecidos.";
+        ended: "That session has ended", "Esa sesión se cerró", "Essa sessão foi encerrada";
+        ended_more: "Somebody else may know your password: choose a new one now.", "Otra persona puede conocer tu contraseña: elige una nueva ahora.", "Outra pessoa pode conhecer a sua senha: escolha uma nova agora.";
+        alerts: "What you should know", "Lo que debes saber", "O que você deve saber";
+        alert_refresh: "A sign-in of a program was used twice: somebody may have a copy. It was ended. If you do not know why, choose a new password.", "Un inicio de sesión de un programa se usó dos veces: alguien puede tener una copia. Se cerró. Si no sabes por qué, elige una contraseña nueva.", "Uma entrada de um programa foi usada duas vezes: alguém pode ter uma cópia. Foi encerrada. Se não sabe por quê, escolha uma nova senha.";
         verify: "Confirm your address", "Confirma tu correo", "Confirme o seu e-mail";
         verify_lead: "One click and it is done.", "Un clic y listo.", "Um clique e pronto.";
         verify_button: "Confirm", "Confirmar", "Confirmar";

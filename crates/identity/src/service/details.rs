@@ -37,6 +37,7 @@ impl Identity {
             sessions,
             trusted,
             throttles,
+            alerts: self.alerts_of(ctx, id).await?,
             messages: self.messages_of(ctx, id).await?,
             entries: self.entries_of(ctx, id).await?,
             may: Self::may_to(ctx, rank, account.user.role.rank()),

@@ -8,11 +8,7 @@ use baluarte_web::ReturnTo;
 use http::HeaderValue;
 use rand::RngExt as _;
 
-use super::{
-    Identity,
-    factors::Standing,
-    sign_in::{Arrival, Opening},
-};
+use super::{Identity, factors::Standing, sign_in::Opening};
 use crate::{
     Email, EmailVerification, IdentityError, LinkProof, MagicLinkMode, SessionCookie, SessionKind, Welcome, actions,
     factors::digits,
@@ -112,7 +108,7 @@ impl Identity {
             Standing::Enough(factor_at) => factor_at,
             Standing::Asked(step) => return Ok((Welcome::SecondStep(step), link.return_to)),
         };
-        let arrival = Arrival::of(self, ctx, &account, self.is_known_place(ctx, account.user.id).await?);
+        let arrival = self.arrival_in(ctx, &account, device).await?;
         let tx = self.inner.kit.db.begin().await?;
         let opening = Opening { kind, stronger_hash: None, factor_at };
         let (signed_in, revoked) = self.open_session(ctx, &tx, &arrival, &account, opening).await?;

@@ -12,6 +12,7 @@ mod import;
 mod invitations;
 mod logins;
 mod magic_link;
+mod notices;
 mod operator;
 mod passwords;
 mod refresh;

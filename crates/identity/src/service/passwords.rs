@@ -122,6 +122,7 @@ impl Identity {
         store::throttles::clear(tx, &[codes]).await?;
         // Whoever signed in with the old password from somewhere may not be the owner.
         store::places::forget_places(tx, account.user.id).await?;
+        store::devices::forget(tx, account.user.id).await?;
         store::places::remember_place(tx, account.user.id, &network, ctx.now()).await?;
         Ok(())
     }

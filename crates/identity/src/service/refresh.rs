@@ -4,9 +4,9 @@ use baluarte_audit::Entry;
 use baluarte_db::{Batch, Db};
 use baluarte_kernel::{Ctx, Secret, SessionId, Timestamp};
 
-use super::Identity;
+use super::{Identity, sign_in::printable};
 use crate::{
-    IdentityError, Refreshed, actions,
+    Alert, AlertKind, IdentityError, Refreshed, actions,
     store::{
         self,
         sessions::{Live, RefreshState},
@@ -98,6 +98,13 @@ impl Identity {
         let tx = self.inner.kit.db.begin().await?;
         store::sessions::delete_session(&tx, live.session.id, live.user.id).await?;
         let revoked = self.revoke_sessions(&tx, &[live.session.id], ctx.now()).await?;
+        let alert = Alert {
+            kind: AlertKind::RefreshReused,
+            user_agent: ctx.user_agent.as_deref().map(printable),
+            ip: ctx.client_ip().map(|ip| ip.to_canonical()),
+            at: ctx.now(),
+        };
+        store::devices::insert_alert(&tx, live.user.id, &alert).await?;
         let entry = Entry::new(&actions::REFRESH_REUSED, "session").of(live.session.id).failure().detail("user", live.user.id);
         self.inner.kit.audit.record(ctx, &tx, entry);
         tx.commit().await?;

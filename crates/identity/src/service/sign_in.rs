@@ -12,8 +12,8 @@ use crate::{
     Email, EmailVerification, Granted, IdentityError, SessionCookie, SessionKind, SignIn, SignedIn, TokenPair, UserId, Welcome, actions,
     password::{Busy, PATIENCE, Verified},
     revocations::Revocation,
-    store::{self, sessions::NewSession, throttles::Count, users::Account},
-    throttle::{self, Counter, FORGET_AFTER, Keys, REMEMBER_PLACE},
+    store::{self, sessions::NewSession, users::Account},
+    throttle::{self, Counter, FORGET_AFTER, HOUR, Keys, REMEMBER_PLACE},
     token::{AccessToken, RefreshSalt, RefreshToken},
 };
 
@@ -28,13 +28,39 @@ pub(super) struct Arrival {
     network: String,
     /// Somebody with this account signed in from this network before.
     known_place: bool,
+    device: Device,
+}
+
+/// Which browser somebody comes with.
+#[derive(Clone)]
+enum Device {
+    /// Nobody asked for it: a second step, a passkey.
+    Unasked,
+    /// It showed no cookie of ours.
+    Unknown,
+    /// It showed one; by its keyed hash. `known`: the account's owner signed in with it before.
+    Shown { hash: String, known: bool },
+}
+
+impl Device {
+    const fn is_known(&self) -> bool {
+        matches!(self, Self::Shown { known: true, .. })
+    }
 }
 
 impl Arrival {
     pub(super) fn of(identity: &Identity, ctx: &Ctx, account: &Account, known_place: bool) -> Self {
         let network = throttle::network(ctx.client_ip());
         let keys = Keys::new(&identity.inner.kit.secrets, account.user.email.as_str(), &network);
-        Self { keys, network, known_place }
+        Self { keys, network, known_place, device: Device::Unasked }
+    }
+
+    /// Nobody with this account came like that before.
+    fn is_new(&self) -> bool {
+        match self.device {
+            Device::Unasked => !self.known_place,
+            Device::Unknown | Device::Shown { .. } => !self.device.is_known(),
+        }
     }
 }
 
@@ -65,11 +91,12 @@ impl Identity {
     /// Checks the password and opens a session, or asks for a second factor.
     pub async fn sign_in(&self, ctx: &Ctx, attempt: SignIn) -> Result<Welcome, IdentityError> {
         let email = attempt.email.parse::<Email>().ok();
-        let attempted = self.admit(ctx, email.as_ref(), &attempt.email).await?;
+        let attempted = self.admit(ctx, email.as_ref(), &attempt.email, attempt.device.as_ref()).await?;
         let hash = attempted.account.as_ref().and_then(|account| account.password_hash.clone());
         let verified = self.inner.passwords.verify(&attempt.password, hash).await?;
         let (Some(account), Verified::Right | Verified::RightButWeak) = (&attempted.account, verified) else {
-            self.count_failure(ctx, &attempted, &actions::SIGN_IN_FAILED).await?;
+            let typed = email.as_ref().map_or(attempt.email.as_str(), Email::as_str);
+            self.count_failure(ctx, typed, &attempted, &actions::SIGN_IN_FAILED).await?;
             tracing::info!(target: "identity", user_id = attempted.account.as_ref().map(|a| a.user.id.to_string()), "sign-in failed");
             return Err(IdentityError::WrongCredentials);
         };
@@ -104,7 +131,7 @@ impl Identity {
 
     /// Asks somebody who is signed in for their password again; counts like signing in.
     pub(super) async fn confirm_password(&self, ctx: &Ctx, email: &Email, password: &Secret) -> Result<Account, IdentityError> {
-        let attempt = self.admit(ctx, Some(email), email.as_str()).await?;
+        let attempt = self.admit(ctx, Some(email), email.as_str(), None).await?;
         let hash = attempt.account.as_ref().and_then(|account| account.password_hash.clone());
         match (self.inner.passwords.verify(password, hash).await?, &attempt.account) {
             // Somebody signed in without it, such as with a passkey: it is void all the same.
@@ -113,66 +140,112 @@ impl Identity {
             }
             (Verified::Right | Verified::RightButWeak, Some(account)) => Ok(account.clone()),
             _ => {
-                self.count_failure(ctx, &attempt, &actions::PASSWORD_WRONG).await?;
+                self.count_failure(ctx, email.as_str(), &attempt, &actions::PASSWORD_WRONG).await?;
                 Err(IdentityError::WrongPassword)
             }
         }
     }
 
     /// Waits for a turn and refuses whoever has failed too often.
-    async fn admit<'a>(&'a self, ctx: &Ctx, email: Option<&Email>, typed: &str) -> Result<Attempt<'a>, IdentityError> {
+    async fn admit<'a>(
+        &'a self,
+        ctx: &Ctx,
+        email: Option<&Email>,
+        typed: &str,
+        device: Option<&Secret>,
+    ) -> Result<Attempt<'a>, IdentityError> {
         let turn = match self.inner.attempts.try_acquire() {
             Ok(turn) => turn,
             Err(_) => {
                 // Those who would be refused anyway do not wait.
-                self.look(ctx, email, typed).await?;
+                self.look(ctx, email, typed, device).await?;
                 let _place = self.inner.waiting.try_acquire().map_err(|_| IdentityError::Busy)?;
                 let turn = tokio::time::timeout(PATIENCE, self.inner.attempts.acquire()).await;
                 turn.ok().and_then(Result::ok).ok_or(IdentityError::Busy)?
             }
         };
-        let (account, keys, network, known_place) = self.look(ctx, email, typed).await?;
-        Ok(Attempt { account, arrival: Arrival { keys, network, known_place }, _turn: turn })
+        let (account, arrival) = self.look(ctx, email, typed, device).await?;
+        Ok(Attempt { account, arrival, _turn: turn })
     }
 
     /// The account, and whether an attempt on it from here may go on: the same reads whether or not there is one.
-    async fn look(&self, ctx: &Ctx, email: Option<&Email>, typed: &str) -> Result<(Option<Account>, Keys, String, bool), IdentityError> {
+    async fn look(
+        &self,
+        ctx: &Ctx,
+        email: Option<&Email>,
+        typed: &str,
+        device: Option<&Secret>,
+    ) -> Result<(Option<Account>, Arrival), IdentityError> {
         let (read, now) = (self.inner.kit.db.read(), ctx.now());
         let account = match email {
             Some(email) => store::users::find_user_by_email(read, email).await?,
             None => None,
         };
-        let network = throttle::network(ctx.client_ip());
-        let keys = Keys::new(&self.inner.kit.secrets, email.map_or(typed, Email::as_str), &network);
+        let (network, account_name) = (throttle::network(ctx.client_ip()), email.map_or(typed, Email::as_str));
+        let keys = Keys::new(&self.inner.kit.secrets, account_name, &network);
         let nobody = || UserId::generate();
         let id = account.as_ref().map_or_else(nobody, |account| account.user.id);
-        let known_place = store::places::list_places(read, id, now.minus(REMEMBER_PLACE)).await?.contains(&network);
+        let since = now.minus(REMEMBER_PLACE);
+        let known_place = store::places::list_places(read, id, since).await?.contains(&network);
+        let device = self.shown(id, device, since).await?;
+        let arrival = Arrival { keys, network, known_place, device };
         let mut blocked_until = Timestamp::default();
-        for (counter, key) in keys.each() {
-            let Count { blocked_until: until, .. } = store::throttles::find(read, key, now).await?;
-            if counter == Counter::FromNetwork || !known_place {
-                blocked_until = blocked_until.max(until);
-            }
+        for (_, key) in self.counted(ctx, account_name, &arrival) {
+            blocked_until = blocked_until.max(store::throttles::find(read, &key, now).await?.blocked_until);
         }
         match throttle::wait(blocked_until, now) {
             Some(retry_after) => Err(IdentityError::TooManyAttempts { retry_after }),
-            None => Ok((account, keys, network, known_place)),
+            None => Ok((account, arrival)),
         }
     }
 
-    async fn count_failure(&self, ctx: &Ctx, attempt: &Attempt<'_>, action: &'static Action) -> Result<(), IdentityError> {
+    /// How somebody comes in without a password: with a link from the mailbox, with an account elsewhere.
+    pub(super) async fn arrival_in(&self, ctx: &Ctx, account: &Account, device: Option<&Secret>) -> Result<Arrival, IdentityError> {
+        let user = account.user.id;
+        let arrival = Arrival::of(self, ctx, account, self.is_known_place(ctx, user).await?);
+        Ok(Arrival { device: self.shown(user, device, ctx.now().minus(REMEMBER_PLACE)).await?, ..arrival })
+    }
+
+    async fn shown(&self, user: UserId, cookie: Option<&Secret>, since: Timestamp) -> Result<Device, IdentityError> {
+        Ok(match cookie.filter(|value| is_token(value.expose())).map(|value| self.device_hash(value)) {
+            Some(hash) => Device::Shown { known: store::devices::is_known(self.inner.kit.db.read(), user, &hash, since).await?, hash },
+            None => Device::Unknown,
+        })
+    }
+
+    /// Where a failure counts, and what holds an attempt back. In a browser that its owner used before, nothing but the attempts in
+    /// that browser: whoever hammers the account, or the neighbours of its owner's network, do not lock them out.
+    fn counted(&self, ctx: &Ctx, account: &str, arrival: &Arrival) -> Vec<(Counter, String)> {
+        let secrets = &self.inner.kit.secrets;
+        match &arrival.device {
+            Device::Shown { hash, known: true } => vec![(Counter::Device, throttle::device_key(secrets, account, hash))],
+            // Failures next to the owner's own sign-ins say nothing about the rest of the world, nor the other way round.
+            _ if arrival.known_place => vec![(Counter::FromNetwork, arrival.keys.from_network.clone())],
+            _ => {
+                let own = arrival.keys.each().map(|(counter, key)| (counter, key.to_owned()));
+                own.into_iter().chain(throttle::around(secrets, ctx.client_ip())).collect()
+            }
+        }
+    }
+
+    async fn count_failure(&self, ctx: &Ctx, typed: &str, attempt: &Attempt<'_>, action: &'static Action) -> Result<(), IdentityError> {
         let now = ctx.now();
         let tx = self.inner.kit.db.begin().await?;
         let mut blocked = Duration::ZERO;
-        for (counter, key) in attempt.arrival.keys.each() {
-            // Failures next to the owner's own sign-ins say nothing about the rest of the world.
-            if counter == Counter::Anywhere && attempt.arrival.known_place {
-                continue;
-            }
-            let failures = store::throttles::count(&tx, key, now.plus(FORGET_AFTER), now).await?;
-            let delay = counter.delay(failures.count);
+        let mut counted = self.counted(ctx, typed, &attempt.arrival);
+        // In one order, so that of two that count at once neither waits for the other while it is waited for.
+        counted.sort_by(|one, other| one.1.cmp(&other.1));
+        for (counter, key) in counted {
+            let failures = match counter {
+                // So many strangers share these that they begin anew every hour.
+                Counter::Address | Counter::Subnet => store::throttles::count_in_window(&tx, &key, now.plus(HOUR), now).await?,
+                Counter::FromNetwork | Counter::Anywhere | Counter::Device => {
+                    store::throttles::count(&tx, &key, now.plus(FORGET_AFTER), now).await?.count
+                }
+            };
+            let delay = counter.delay(failures);
             if !delay.is_zero() {
-                store::throttles::block(&tx, key, now.plus(delay)).await?;
+                store::throttles::block(&tx, &key, now.plus(delay)).await?;
                 blocked = blocked.max(delay);
             }
         }
@@ -236,9 +309,9 @@ impl Identity {
         let first = account.user.last_sign_in_at.is_none();
         store::places::remember_place(tx, account.user.id, &arrival.network, now).await?;
         store::throttles::clear(tx, &[arrival.keys.from_network.clone(), arrival.keys.anywhere.clone()]).await?;
-        if config.sign_in_notice && !arrival.known_place && !first {
-            let mail = self.inner.mails.new_sign_in(&account.user, ctx.client_ip(), now);
-            self.inner.kit.notify.send(ctx, tx, mail).await?;
+        let device = self.remember_device(tx, arrival, account, kind, now).await?;
+        if config.sign_in_notice && arrival.is_new() && !first {
+            self.tell_of_sign_in(ctx, tx, account, session_id).await?;
         }
         let revoked = self.revoke_sessions(tx, &ended, now).await?;
         let entry = Entry::new(&actions::SESSION_BEGUN, "session").of(session_id).by(
@@ -268,7 +341,31 @@ impl Identity {
         };
         let mut user = account.user.clone();
         user.last_sign_in_at = Some(now);
-        Ok((SignedIn { user, session_id, granted, device: None, recovery_codes: Vec::new() }, revoked))
+        Ok((SignedIn { user, session_id, granted, device, recovery_codes: Vec::new() }, revoked))
+    }
+
+    /// A browser that signs in is known from now on; one that had no cookie of ours gets one.
+    async fn remember_device(
+        &self,
+        tx: &Tx,
+        arrival: &Arrival,
+        account: &Account,
+        kind: SessionKind,
+        now: Timestamp,
+    ) -> Result<Option<SessionCookie>, IdentityError> {
+        let (hash, cookie) = match (&arrival.device, kind) {
+            (Device::Shown { hash, .. }, SessionKind::Cookie) => (hash.clone(), None),
+            (Device::Unknown, SessionKind::Cookie) => {
+                let value = Secret::new(baluarte_secrets::random_token());
+                (self.device_hash(&value), Some(SessionCookie { value, max_age: REMEMBER_PLACE }))
+            }
+            (Device::Unasked, _) | (_, SessionKind::Tokens) => return Ok(None),
+        };
+        store::devices::remember(tx, account.user.id, &hash, now).await?;
+        // What was tried in it before is forgiven with the rest.
+        let key = throttle::device_key(&self.inner.kit.secrets, account.user.email.as_str(), &hash);
+        store::throttles::clear(tx, &[key]).await?;
+        Ok(cookie)
     }
 
     /// A browser that signs in again leaves its earlier session behind: it ends.
@@ -292,6 +389,11 @@ impl Identity {
     pub(super) fn cookie_hash(&self, value: &str) -> String {
         hex::encode(self.inner.kit.secrets.keyed_hash("identity.session_cookie", value.as_bytes()))
     }
+}
+
+/// Has this text the form of what we put into cookies? Nobody chooses a short one for themselves.
+fn is_token(text: &str) -> bool {
+    text.len() >= 43 && text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
 pub(super) fn printable(text: &str) -> String {

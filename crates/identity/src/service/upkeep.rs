@@ -12,7 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use super::Identity;
 use crate::{
     IdentityError, actions, revocations, store,
-    throttle::REMEMBER_PLACE,
+    throttle::{MAX_COUNTS, REMEMBER_PLACE},
     token::{Keyring, NewKey, StoredKey},
 };
 
@@ -166,7 +166,8 @@ impl Identity {
         store::email_changes::sweep(&tx, now).await?;
         store::magic_links::sweep(&tx, now).await?;
         store::invitations::sweep(&tx, now.minus(super::invitations::REMEMBERED)).await?;
-        store::throttles::sweep(&tx, now).await?;
+        let left_out = store::throttles::sweep(&tx, MAX_COUNTS, now).await?;
+        store::devices::sweep(&tx, now.minus(REMEMBER_PLACE)).await?;
         store::factors::challenges::sweep(&tx, now).await?;
         store::factors::trusted::sweep(&tx, now).await?;
         store::factors::passkeys::sweep(&tx, now).await?;
@@ -174,6 +175,9 @@ impl Identity {
         store::api_keys::sweep(&tx, super::api_keys::over_since(now)).await?;
         store::places::sweep(&tx, now.minus(REMEMBER_PLACE)).await?;
         tx.commit().await?;
+        if left_out > 0 {
+            tracing::warn!(target: "identity", left_out, "more failed attempts are counted than are kept: the oldest counts were forgotten");
+        }
         Ok(())
     }
 

@@ -9,6 +9,10 @@ use super::read;
 pub(crate) enum Purpose {
     VerifyEmail,
     ChoosePassword,
+    /// Ends the session that a mail told of.
+    EndSession,
+    /// Lets an owner in who is held back by the failures of others.
+    Unlock,
 }
 
 impl Purpose {
@@ -16,6 +20,8 @@ impl Purpose {
         match self {
             Self::VerifyEmail => "verify_email",
             Self::ChoosePassword => "choose_password",
+            Self::EndSession => "end_session",
+            Self::Unlock => "unlock",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Every statement identity runs. Functions borrow a connection or a transaction; none begins or commits one.
 
 pub(crate) mod api_keys;
+pub(crate) mod devices;
 pub(crate) mod email_changes;
 pub(crate) mod factors;
 pub(crate) mod import;

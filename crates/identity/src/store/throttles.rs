@@ -74,7 +74,50 @@ pub(crate) async fn clear(tx: &Tx, keys: &[String]) -> Result<(), DbError> {
 
 const SWEEP: &str = "DELETE FROM throttles WHERE expires_at <= $1";
 
-pub(crate) async fn sweep(tx: &Tx, now: Timestamp) -> Result<(), DbError> {
+/// The surplus: first what holds nobody back, and of that what would be forgotten first.
+const TRIM: &str = "DELETE FROM throttles WHERE key IN (
+    SELECT key FROM throttles ORDER BY blocked_until DESC, expires_at DESC LIMIT 1000000000 OFFSET $1)";
+
+/// How many had to go although their time had not come: more than `most` are not kept.
+pub(crate) async fn sweep(tx: &Tx, most: i64, now: Timestamp) -> Result<u64, DbError> {
     tx.execute_raw(sql(tx, SWEEP, [now.micros().into()])).await?;
-    Ok(())
+    let found = Held::find_by_statement(sql(tx, HELD, [])).one(tx).await?;
+    if found.is_none_or(|held| held.held <= most) {
+        return Ok(0);
+    }
+    Ok(tx.execute_raw(sql(tx, TRIM, [most.into()])).await?.rows_affected())
+}
+
+#[derive(FromQueryResult)]
+struct Held {
+    held: i64,
+}
+
+const HELD: &str = "SELECT count(*) AS held FROM throttles";
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use baluarte_testkit::each_backend;
+
+    use super::*;
+
+    each_backend! {
+        async fn more_counts_than_are_kept_go_and_those_that_hold_somebody_back_stay(test: TestDb) {
+            let db = test.open(&[crate::MIGRATIONS]).await;
+            let now = test.clock.now();
+            let tx = db.begin().await.unwrap();
+            for n in 0..20_u64 {
+                count(&tx, &format!("key {n}"), now.plus(Duration::from_secs(60 + n)), now).await.unwrap();
+            }
+            block(&tx, "key 0", now.plus(Duration::from_secs(30))).await.unwrap();
+            assert_eq!(sweep(&tx, 20, now).await.unwrap(), 0);
+            assert_eq!(sweep(&tx, 5, now).await.unwrap(), 15);
+            for (n, left) in [(0, 1), (1, 0), (15, 0), (16, 1), (19, 1)] {
+                assert_eq!(find(&tx, &format!("key {n}"), now).await.unwrap().count, left, "key {n}");
+            }
+            tx.commit().await.unwrap();
+        }
+    }
 }

@@ -6,6 +6,7 @@ mod accounts;
 mod administration;
 mod api_keys;
 mod app;
+mod devices;
 mod email_change;
 mod events;
 mod factors;

@@ -42,6 +42,7 @@ fn details(user: User, post: usize) -> UserDetails {
         sessions: Page { items: vec![session], next_cursor: None },
         trusted: Vec::new(),
         throttles: vec![Throttled { what: "sign_in", network: None, failures: 22, blocked_until: Some(NOW) }],
+        alerts: vec![crate::Alert { kind: crate::AlertKind::RefreshReused, user_agent: None, ip: "203.0.113.7".parse().ok(), at: NOW }],
         messages: Vec::new(),
         entries: Vec::new(),
         may: POSTS[post].may.to_vec(),

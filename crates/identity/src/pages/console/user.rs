@@ -213,7 +213,11 @@ fn attempts(t: &'static ConsoleWords, found: &UserDetails) -> Vec<Line> {
             ..Line::new(format!("{what}: {}", it.failures), place).at(t.blocked_until, it.blocked_until)
         }
     };
-    found.throttles.iter().map(of).collect()
+    let alert = |it: &crate::Alert| {
+        let place = it.ip.map(|ip| ip.to_string()).unwrap_or_default();
+        Line { bad: true, ..Line::new(t.refresh_reused, place).at("", Some(it.at)) }
+    };
+    found.alerts.iter().map(alert).chain(found.throttles.iter().map(of)).collect()
 }
 
 fn entry(it: &baluarte_audit::Recorded, about: UserId) -> Line {

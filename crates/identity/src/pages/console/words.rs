@@ -69,6 +69,7 @@ baluarte_web::texts! {
         no_attempts: "None that count.", "Ninguno que cuente.", "Nenhuma que conte.";
         what_sign_in: "Signing in", "Al iniciar sesión", "Ao entrar";
         what_second_factor: "Second factor", "Segundo factor", "Segundo fator";
+        refresh_reused: "A refresh token was used twice", "Un token de renovación se usó dos veces", "Um token de renovação foi usado duas vezes";
         from_anywhere: "from anywhere", "desde cualquier lugar", "de qualquer lugar";
         blocked_until: "refused until", "rechazado hasta", "recusado até";
         messages: "Messages", "Mensajes", "Mensagens";

@@ -164,7 +164,7 @@ impl Identity {
         tx.commit().await?;
         self.announce(revoked);
         tracing::info!(target: "identity", user_id = %user, session_id = %signed_in.session_id, method = answer.method.as_str(), "signed in with a second factor");
-        Ok(SignedIn { device, recovery_codes, ..signed_in })
+        Ok(SignedIn { device: device.or(signed_in.device.clone()), recovery_codes, ..signed_in })
     }
 
     async fn is_right(

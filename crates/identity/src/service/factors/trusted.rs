@@ -41,12 +41,13 @@ impl Identity {
             ip: ctx.client_ip().map(|ip| ip.to_canonical().to_string()),
             expires_at: ctx.now().plus(lifetime),
         };
+        store::devices::remember(tx, account.user.id, &new.token_hash, ctx.now()).await?;
         let id = store::factors::trusted::insert_trusted(tx, new, ctx.now()).await?;
         self.record(ctx, tx, account, Entry::new(&actions::DEVICE_TRUSTED, "trusted_device").of(id));
         Ok(SessionCookie { value, max_age: lifetime })
     }
 
-    pub(super) fn device_hash(&self, value: &Secret) -> String {
+    pub(in crate::service) fn device_hash(&self, value: &Secret) -> String {
         hex::encode(self.inner.kit.secrets.keyed_hash("identity.trusted_device", value.expose().as_bytes()))
     }
 

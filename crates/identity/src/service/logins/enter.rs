@@ -8,11 +8,7 @@ use super::{Identity, told};
 use crate::{
     Email, EmailVerification, IdentityError, Name, Registration, Role, SessionCookie, SessionKind, Welcome, actions,
     oidc::{Attempt, Claimed, Errand, LoginError, LoginId, ProviderAnswer, ProviderFactor, Shown},
-    service::{
-        factors::Standing,
-        registration::registered,
-        sign_in::{Arrival, Opening},
-    },
+    service::{factors::Standing, registration::registered, sign_in::Opening},
     store::{
         self,
         logins::NewLogin,
@@ -177,7 +173,7 @@ impl Identity {
         };
         let standing =
             if stands_in { Standing::Enough(Some(now)) } else { self.standing(ctx, account, SessionKind::Cookie, device).await? };
-        let arrival = Arrival::of(self, ctx, account, self.is_known_place(ctx, user).await?);
+        let arrival = self.arrival_in(ctx, account, device).await?;
         let tx = self.inner.kit.db.begin().await?;
         store::factors::lock_user(&tx, user).await?;
         // Disconnected meanwhile: then it signs nobody in.
