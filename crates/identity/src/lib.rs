@@ -5,6 +5,9 @@ mod api_key;
 mod config;
 mod error;
 mod factors;
+#[cfg(any(test, feature = "fuzzed"))]
+#[doc(hidden)]
+pub mod fuzzed;
 #[cfg(test)]
 mod gaps;
 mod http;

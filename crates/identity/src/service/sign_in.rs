@@ -55,11 +55,11 @@ impl Arrival {
         Self { keys, network, known_place, device: Device::Unasked }
     }
 
-    /// Nobody with this account came like that before.
-    fn is_new(&self) -> bool {
-        match self.device {
-            Device::Unasked => !self.known_place,
-            Device::Unknown | Device::Shown { .. } => !self.device.is_known(),
+    /// Nobody with this account came like that before: not in this browser, or, for programs, not from this network.
+    fn is_new(&self, kind: SessionKind) -> bool {
+        match (&self.device, kind) {
+            (Device::Unasked, _) | (_, SessionKind::Tokens) => !self.known_place,
+            (Device::Unknown | Device::Shown { .. }, SessionKind::Cookie) => !self.device.is_known(),
         }
     }
 }
@@ -310,7 +310,7 @@ impl Identity {
         store::places::remember_place(tx, account.user.id, &arrival.network, now).await?;
         store::throttles::clear(tx, &[arrival.keys.from_network.clone(), arrival.keys.anywhere.clone()]).await?;
         let device = self.remember_device(tx, arrival, account, kind, now).await?;
-        if config.sign_in_notice && arrival.is_new() && !first {
+        if config.sign_in_notice && arrival.is_new(kind) && !first {
             self.tell_of_sign_in(ctx, tx, account, session_id).await?;
         }
         let revoked = self.revoke_sessions(tx, &ended, now).await?;

@@ -16,7 +16,7 @@ fn emails(reply: &Reply) -> Vec<&str> {
 }
 
 each_backend! {
-    async fn only_administrators_administer(test: TestDb) {
+    async fn asvs_8_2_1_only_administrators_administer(test: TestDb) {
         let app = App::start(test).await;
         let user = app.user("zoe@example.com").await;
         let (client, _) = app.sign_in("zoe@example.com").await;
@@ -74,7 +74,7 @@ each_backend! {
         assert_eq!(app.patch(&admin, &path, json!({"role": "Not A Role"})).await.is(422, "web.invalid_fields").pointers, ["/role"]);
     }
 
-    async fn an_administrator_signs_somebody_out_everywhere(test: TestDb) {
+    async fn asvs_7_4_5_an_administrator_signs_somebody_out_everywhere(test: TestDb) {
         let app = App::start(test).await;
         let admin = admin(&app).await;
         let user = app.user("zoe@example.com").await;

@@ -157,7 +157,7 @@ each_backend! {
         assert_eq!(app.count("audit_entries", "action", "identity.api_key.revoked").await, 1);
     }
 
-    async fn nobody_touches_the_keys_of_others(test: TestDb) {
+    async fn asvs_8_2_2_nobody_touches_the_keys_of_others(test: TestDb) {
         let app = App::start(test).await;
         let (_, key, id) = with_key(&app, "user", json!(["app"])).await;
         app.user("bob@example.com").await;

@@ -342,7 +342,7 @@ each_backend! {
         answer(&app, &home(), &asked.text("/mfa_token"), "totp", &phone.code(&app)).await.is(200, "");
     }
 
-    async fn recovery_codes_are_good_once_however_they_are_typed_and_their_use_is_told(test: TestDb) {
+    async fn asvs_6_5_1_recovery_codes_are_good_once_however_they_are_typed_and_their_use_is_told(test: TestDb) {
         let app = App::start(test).await;
         let (_, codes) = protected(&app).await;
         let typed = codes[3].to_lowercase().replace('-', " ");

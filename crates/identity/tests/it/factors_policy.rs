@@ -155,7 +155,7 @@ each_backend! {
         app.delete(&client, "/api/v1/mfa/totp", None).await.is(403, "identity.reauthentication_needed");
     }
 
-    async fn a_role_that_demands_a_factor_gets_no_session_before_it_is_set_up(test: TestDb) {
+    async fn asvs_6_3_3_a_role_that_demands_a_factor_gets_no_session_before_it_is_set_up(test: TestDb) {
         let app = App::with(test, |config| { config.mfa.insert("admin".to_owned(), MfaPolicy::Required); }).await;
         app.account(EMAIL, "admin").await;
         let asked = ask(&app, &home()).await;

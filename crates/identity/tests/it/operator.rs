@@ -20,7 +20,7 @@ async fn found(app: &App, filter: UserFilter) -> Vec<String> {
 }
 
 each_backend! {
-    async fn each_role_may_what_its_post_says_and_nothing_above(test: TestDb) {
+    async fn asvs_8_2_1_each_role_may_what_its_post_says_and_nothing_above(test: TestDb) {
         let app = App::start(test).await;
         let user = app.user("zoe@example.com").await;
         let one = format!("{USERS}/{}", user.id);
@@ -158,7 +158,7 @@ each_backend! {
         app.patch(&admin, &path, json!({"role": "staff"})).await.is(200, "");
     }
 
-    async fn a_lost_factor_is_taken_away_with_a_reason_and_its_owner_is_told(test: TestDb) {
+    async fn asvs_6_4_4_a_lost_factor_is_taken_away_with_a_reason_and_its_owner_is_told(test: TestDb) {
         let app = App::start(test).await;
         let admin = as_role(&app, "admin").await;
         let user = app.user("zoe@example.com").await;

@@ -197,7 +197,7 @@ each_backend! {
         assert_eq!(app.count("audit_entries", "action", "identity.passkey.refused").await, 5);
     }
 
-    async fn a_challenge_is_answered_once_and_within_five_minutes(test: TestDb) {
+    async fn asvs_6_7_2_a_challenge_is_answered_once_and_within_five_minutes(test: TestDb) {
         let app = App::start(test).await;
         let (client, mut device) = protected(&app).await;
         let options = sign_in_options(&app).await;

@@ -82,7 +82,7 @@ each_backend! {
         app.try_sign_in(&home(), "zoe@example.com", winner).await.is(200, "");
     }
 
-    async fn a_reset_token_lives_for_half_an_hour(test: TestDb) {
+    async fn asvs_6_4_1_a_reset_token_lives_for_half_an_hour(test: TestDb) {
         let app = App::start(test).await;
         app.user("zoe@example.com").await;
         let token = forgot(&app).await;
@@ -131,7 +131,7 @@ each_backend! {
         assert_eq!(app.mails("zoe@example.com").await.len(), 5);
     }
 
-    async fn changing_a_password_asks_for_the_old_one_and_ends_the_other_sessions(test: TestDb) {
+    async fn asvs_6_2_2_and_6_2_3_changing_a_password_asks_for_the_old_one_and_ends_the_other_sessions(test: TestDb) {
         let app = App::start(test).await;
         app.user("zoe@example.com").await;
         let (here, refresh) = app.sign_in("zoe@example.com").await;

@@ -69,7 +69,7 @@ each_backend! {
         app.refresh(&child).await.is(200, "");
     }
 
-    async fn a_session_ends_when_unused_and_in_the_end_anyway(test: TestDb) {
+    async fn asvs_7_3_1_and_7_3_2_a_session_ends_when_unused_and_in_the_end_anyway(test: TestDb) {
         const DAY: Duration = Duration::from_secs(86_400);
         let app = App::start(test).await;
         app.user("zoe@example.com").await;

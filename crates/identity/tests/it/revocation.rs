@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::app::{App, PASSWORD, home};
 
 each_backend! {
-    async fn every_replica_obeys_a_sign_out_within_a_second_even_without_hints(test: TestDb) {
+    async fn asvs_7_4_1_every_replica_obeys_a_sign_out_within_a_second_even_without_hints(test: TestDb) {
         let app = App::start(test).await;
         let (deaf, neighbour) = (app.replica().await, app.neighbour().await);
         app.user("zoe@example.com").await;
@@ -46,7 +46,7 @@ each_backend! {
         assert!(!app.replica().await.is_signed_in(&client).await);
     }
 
-    async fn another_role_voids_tokens_at_once_and_sessions_go_on_with_it(test: TestDb) {
+    async fn asvs_8_3_2_another_role_voids_tokens_at_once_and_sessions_go_on_with_it(test: TestDb) {
         let app = App::start(test).await;
         let replica = app.replica().await;
         let user = app.user("zoe@example.com").await;
@@ -63,7 +63,7 @@ each_backend! {
         }
     }
 
-    async fn a_disabled_account_is_out_everywhere_until_enabled_again(test: TestDb) {
+    async fn asvs_7_4_2_a_disabled_account_is_out_everywhere_until_enabled_again(test: TestDb) {
         let app = App::start(test).await;
         let replica = app.replica().await;
         let user = app.user("zoe@example.com").await;

@@ -33,7 +33,7 @@ each_backend! {
         assert_eq!(me.text("/email"), "zoe@example.com");
     }
 
-    async fn asvs_3_3_a_cookie_session_has_a_safe_cookie_and_no_tokens(test: TestDb) {
+    async fn asvs_3_3_1_and_3_3_2_and_3_3_4_a_cookie_session_has_a_safe_cookie_and_no_tokens(test: TestDb) {
         let app = App::start(test).await;
         app.user("zoe@example.com").await;
         let body = json!({"email": "zoe@example.com", "password": PASSWORD, "session": "cookie"});
@@ -67,7 +67,7 @@ each_backend! {
         assert!(!app.is_signed_in(&old).await);
     }
 
-    async fn a_cookie_session_ends_after_a_day_and_when_unused(test: TestDb) {
+    async fn asvs_7_3_1_and_7_3_2_a_cookie_session_ends_after_a_day_and_when_unused(test: TestDb) {
         let app = App::start(test).await;
         app.user("zoe@example.com").await;
         let busy = app.sign_in_with_cookie("zoe@example.com").await;
@@ -81,7 +81,7 @@ each_backend! {
         assert!(!app.is_signed_in(&busy).await, "a day is over");
     }
 
-    async fn damaged_and_foreign_credentials_are_nobody(test: TestDb) {
+    async fn asvs_7_2_1_damaged_and_foreign_credentials_are_nobody(test: TestDb) {
         let app = App::start(test).await;
         app.user("zoe@example.com").await;
         let (client, refresh) = app.sign_in("zoe@example.com").await;

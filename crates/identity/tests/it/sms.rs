@@ -60,7 +60,7 @@ each_backend! {
         assert_eq!(sent, me);
     }
 
-    async fn a_number_is_a_factor_once_a_code_that_was_sent_there_comes_back(test: TestDb) {
+    async fn asvs_6_6_1_a_number_is_a_factor_once_a_code_that_was_sent_there_comes_back(test: TestDb) {
         let app = App::start(test).await;
         app.user(EMAIL).await;
         let (client, _) = app.sign_in(EMAIL).await;

@@ -19,7 +19,7 @@ fn retry_after(reply: &crate::app::Reply) -> u64 {
 }
 
 each_backend! {
-    async fn failures_slow_down_whoever_makes_them_whether_or_not_there_is_an_account(test: TestDb) {
+    async fn asvs_6_3_1_failures_slow_down_whoever_makes_them_whether_or_not_there_is_an_account(test: TestDb) {
         let app = App::start(test).await;
         app.user("zoe@example.com").await;
         for email in ["zoe@example.com", "nobody@example.com", "not an address"] {

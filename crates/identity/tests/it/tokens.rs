@@ -47,7 +47,7 @@ each_backend! {
         assert!(claims["sid"].as_str().unwrap().starts_with("ses_") && claims["jti"].is_string());
     }
 
-    async fn an_access_token_lives_for_fifteen_minutes(test: TestDb) {
+    async fn asvs_9_2_1_an_access_token_lives_for_fifteen_minutes(test: TestDb) {
         let app = App::start(test).await;
         app.user("zoe@example.com").await;
         let (client, _) = app.sign_in("zoe@example.com").await;

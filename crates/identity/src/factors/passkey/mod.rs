@@ -6,6 +6,8 @@
 
 mod cbor;
 mod challenge;
+#[cfg(any(test, feature = "fuzzed"))]
+pub(crate) mod fuzzed;
 mod key;
 
 use baluarte_kernel::UserId;
