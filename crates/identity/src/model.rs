@@ -1,12 +1,18 @@
 //! The nouns of identity: parsed once at the edge, trusted afterwards. Nothing here knows of databases or HTTP.
 
-use std::{fmt, net::IpAddr, str::FromStr, time::Duration};
+use std::{fmt, net::IpAddr, str::FromStr};
 
-use baluarte_kernel::{Id, Kind, Locale, Secret, SessionId, Timestamp, UserId};
+use baluarte_kernel::{Locale, Secret, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 
 use crate::factors::FactorKind;
+
+mod invitations;
+mod sessions;
+
+pub use invitations::{Acceptance, CreatedInvitation, Invitation, InvitationId, InvitationKind, NewInvitation};
+pub use sessions::{Granted, Refreshed, Session, SessionCookie, SessionKind, SignIn, SignedIn, TokenPair};
 
 /// An address that we are willing to send mail to: trimmed, lower case, NFC, plausible.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -248,73 +254,6 @@ pub enum LinkProof<'a> {
     Code(&'a Secret),
 }
 
-/// Marks the identifiers of invitations.
-pub enum InvitationKind {}
-impl Kind for InvitationKind {
-    const PREFIX: &'static str = "inv";
-}
-pub type InvitationId = Id<InvitationKind>;
-
-/// A link with which somebody may create an account.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Invitation {
-    pub id: InvitationId,
-    /// Whose address it was sent to; otherwise whoever holds it may accept.
-    pub email: Option<Email>,
-    pub role: Role,
-    /// The account that one sent to an address makes.
-    pub user_id: Option<UserId>,
-    pub max_uses: u32,
-    pub uses: u32,
-    pub created_at: Timestamp,
-    pub expires_at: Timestamp,
-    pub revoked_at: Option<Timestamp>,
-}
-
-impl Invitation {
-    pub fn state(&self, now: Timestamp) -> &'static str {
-        if self.uses >= self.max_uses {
-            "used"
-        } else if self.revoked_at.is_some() {
-            "revoked"
-        } else if self.expires_at <= now {
-            "expired"
-        } else {
-            "open"
-        }
-    }
-}
-
-/// An invitation to be.
-#[derive(Debug, Clone)]
-pub struct NewInvitation {
-    pub email: Option<Email>,
-    pub role: Role,
-    /// Counts only without an address.
-    pub max_uses: u32,
-    /// In a week unless told.
-    pub expires_at: Option<Timestamp>,
-    /// The language of the mail; whoever invites has one too.
-    pub locale: Option<Locale>,
-}
-
-/// One that was made, and where it is accepted.
-#[derive(Debug, Clone)]
-pub struct CreatedInvitation {
-    pub invitation: Invitation,
-    pub url: Secret,
-}
-
-/// Somebody who accepts an invitation.
-#[derive(Debug, Clone)]
-pub struct Acceptance {
-    pub token: Secret,
-    pub name: Name,
-    /// Counts only where the link was not sent to an address.
-    pub email: Option<Email>,
-    pub password: Secret,
-}
-
 /// Something that the owner of an account should know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alert {
@@ -446,95 +385,6 @@ impl FromStr for Reason {
         let count = reason.chars().count();
         if count == 0 || count > Self::MAX_CHARS || reason.chars().any(deceives) { Err(BadReason) } else { Ok(Self(reason)) }
     }
-}
-
-/// What signing in should give.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum SessionKind {
-    /// An access token and a refresh token.
-    #[default]
-    Tokens,
-    /// A cookie for a browser.
-    Cookie,
-}
-
-impl SessionKind {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Tokens => "tokens",
-            Self::Cookie => "cookie",
-        }
-    }
-}
-
-/// Somebody at the door.
-#[derive(Debug, Clone)]
-pub struct SignIn {
-    /// As typed: an address that cannot exist is refused like one that does not.
-    pub email: String,
-    pub password: Secret,
-    pub session: SessionKind,
-    /// The cookie of a trusted device, as the browser sent it.
-    pub device: Option<Secret>,
-}
-
-/// They are in.
-#[derive(Debug, Clone)]
-pub struct SignedIn {
-    pub user: User,
-    pub session_id: SessionId,
-    pub granted: Granted,
-    /// This browser is asked for no second factor for a while.
-    pub device: Option<SessionCookie>,
-    /// A factor was set up on the way: shown once.
-    pub recovery_codes: Vec<Secret>,
-}
-
-/// What they carry from now on.
-#[derive(Debug, Clone)]
-pub enum Granted {
-    Cookie(SessionCookie),
-    Tokens(TokenPair),
-}
-
-/// The value of the session cookie and how long the browser keeps it.
-#[derive(Debug, Clone)]
-pub struct SessionCookie {
-    pub value: Secret,
-    pub max_age: Duration,
-}
-
-/// An access token and the refresh token that follows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenPair {
-    pub access_token: Secret,
-    /// Time that is left for the access token.
-    pub expires_in: Duration,
-    pub refresh_token: Secret,
-}
-
-/// A refreshed session.
-#[derive(Debug, Clone)]
-pub struct Refreshed {
-    pub user: User,
-    pub tokens: TokenPair,
-}
-
-/// A signed-in device.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Session {
-    pub id: SessionId,
-    pub kind: SessionKind,
-    /// As the client called itself; cut to 300 characters.
-    pub user_agent: Option<String>,
-    /// Where it signed in.
-    pub ip: Option<IpAddr>,
-    pub created_at: Timestamp,
-    /// To the minute.
-    pub last_seen_at: Timestamp,
-    pub expires_at: Timestamp,
-    /// The one that asks.
-    pub current: bool,
 }
 
 #[cfg(test)]
