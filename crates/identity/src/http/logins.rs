@@ -37,7 +37,7 @@ pub(super) struct ProvidersView {
 }
 
 /// List the providers whose accounts sign people in here
-#[utoipa::path(get, path = "/api/v1/auth/providers", tag = "identity", security(()), responses((status = 200, body = ProvidersView), Problem))]
+#[utoipa::path(get, path = "/api/v1/auth/providers", operation_id = "list_sign_in_providers", tag = "identity", security(()), responses((status = 200, body = ProvidersView), Problem))]
 pub(super) async fn list_providers(State(identity): State<Identity>) -> Json<ProvidersView> {
     let view = |provider: crate::ProviderName| ProviderView {
         url: format!("/auth/with/{}", provider.name),

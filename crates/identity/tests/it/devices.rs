@@ -119,6 +119,7 @@ each_backend! {
         assert!(app.is_signed_in(&stranger).await);
         app.post(&home(), "/api/v1/auth/end-session", json!({"token": token})).await.is(204, "");
         assert!(!app.is_signed_in(&stranger).await);
+        assert_eq!(app.count("audit_entries", "action", "identity.session.disowned").await, 1);
         app.post(&home(), "/api/v1/auth/end-session", json!({"token": token})).await.is(422, "identity.link_invalid");
         assert_eq!(app.get(&home(), &format!("/auth/end-session?token={token}")).await.status, 410);
     }
@@ -164,6 +165,9 @@ each_backend! {
         let token = app.mailed_token(EMAIL).await;
         app.post(&abroad, "/api/v1/auth/unlock", json!({"token": token})).await.is(204, "");
         app.post(&abroad, "/api/v1/auth/unlock", json!({"token": token})).await.is(422, "identity.link_invalid");
+        for action in ["identity.user.unlock_mailed", "identity.user.unlocked"] {
+            assert_eq!(app.count("audit_entries", "action", action).await, 1, "{action}");
+        }
         // It is no way around the password, and whoever goes on hammering does not undo it.
         app.try_sign_in(&abroad, EMAIL, "not the password").await.is(401, "identity.wrong_credentials");
         hammer(&app, |n| format!("198.51.{}.1", n + 100), 25).await;

@@ -30,6 +30,12 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("PATCH /api/v1/mfa/passkeys/{id}", "identity: every_act_with_a_passkey_leaves_its_entry"),
     ("DELETE /api/v1/mfa/passkeys/{id}", "identity: every_act_with_a_passkey_leaves_its_entry"),
     (
+        "POST /api/v1/auth/end-session",
+        "needs a second browser's mail; identity: asvs_6_3_5_a_sign_in_in_a_new_browser_is_told_with_a_link_that_ends_it",
+    ),
+    ("POST /api/v1/auth/unlock/ask", "recorded after it has answered; identity: a_link_from_the_mailbox_lets_an_owner_in_where_they_are"),
+    ("POST /api/v1/auth/unlock", "identity: a_link_from_the_mailbox_lets_an_owner_in_where_they_are"),
+    (
         "POST /api/v1/admin/messages/{id}/resend",
         "needs a message that nobody took; notify: what_nobody_took_can_be_sent_again_while_it_is_useful",
     ),
