@@ -68,7 +68,7 @@ pub(super) struct UsersQuery {
         ("query" = Option<String>, Query, description = "Part of the address or of the name"),
         ("role" = Option<String>, Query, description = "Only accounts with this role"),
         ("disabled" = Option<bool>, Query, description = "Only accounts that may not sign in, or only those that may"),
-        ("state" = Option<AccountState>, Query, description = "Only accounts that stand so"),
+        ("state" = inline(Option<AccountState>), Query, description = "Only accounts that stand so"),
         ("factor" = Option<String>, Query, description = "Only accounts with this second factor: `totp`, `email`, `sms`, `passkey`, `any`, or `none`"),
         ("plan" = Option<String>, Query, description = "Only accounts on this plan; a page may then be short although there is a next one"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 200),

@@ -36,6 +36,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("POST /api/v1/auth/unlock/ask", "recorded after it has answered; identity: a_link_from_the_mailbox_lets_an_owner_in_where_they_are"),
     ("POST /api/v1/auth/unlock", "identity: a_link_from_the_mailbox_lets_an_owner_in_where_they_are"),
     (
+        "DELETE /api/v1/users/me/logins/{id}",
+        "only a provider can connect one; identity: an_account_without_a_password_keeps_its_last_way_in",
+    ),
+    (
         "POST /api/v1/admin/messages/{id}/resend",
         "needs a message that nobody took; notify: what_nobody_took_can_be_sent_again_while_it_is_useful",
     ),
@@ -51,6 +55,7 @@ const CONFIG: &str = r#"
 registration = "open"
 email_verification = "required"
 mfa = { staff = "required" }
+magic_link = "on"
 [limits.mfa]
 key = "ip"
 rate = "100000/s"
@@ -158,6 +163,54 @@ impl Walk {
         self.does(&anybody, "POST /api/v1/auth/mfa/enrol", "/api/v1/auth/mfa/enrol", Some(enrol)).await;
     }
 
+    /// How people open their account to a program, and from another mailbox.
+    async fn ways_in(&mut self, ana: &Client) {
+        let anybody = self.app.client();
+        let key = json!({ "name": "Nightly export", "scopes": ["profile"] });
+        let key = self.does(ana, "POST /api/v1/api-keys", "/api/v1/api-keys", Some(key)).await.json();
+        let path = format!("/api/v1/api-keys/{}/rotate", key["id"].as_str().expect("an id"));
+        let next = self.does(ana, "POST /api/v1/api-keys/{id}/rotate", &path, Some(json!({}))).await.json();
+        let path = format!("/api/v1/api-keys/{}", next["id"].as_str().expect("an id"));
+        self.does(ana, "DELETE /api/v1/api-keys/{id}", &path, None).await;
+
+        let (mine, wanted) = ("/api/v1/users/me/email", |address: &str| Some(json!({ "email": address })));
+        self.does(ana, "POST /api/v1/users/me/email", mine, wanted("ana.1@example.com")).await;
+        self.does(ana, "DELETE /api/v1/users/me/email", mine, None).await;
+        for (answer, address) in [("refuse", "ana.2@example.com"), ("confirm", "ana.3@example.com")] {
+            self.does(ana, "POST /api/v1/users/me/email", mine, wanted(address)).await;
+            let token = json!({ "token": self.token(address).await });
+            let path = format!("/api/v1/auth/email/{answer}");
+            self.does(&anybody, &format!("POST {path}"), &path, Some(token)).await;
+        }
+
+        self.app.create_user("mia@example.com", PASSWORD, "user");
+        let email = json!({ "email": "mia@example.com" });
+        self.does(&anybody, "POST /auth/magic-link", "/auth/magic-link", Some(email)).await;
+        let token = json!({ "token": self.token("mia@example.com").await });
+        self.does(&anybody, "POST /api/v1/auth/magic-link", "/api/v1/auth/magic-link", Some(token)).await;
+    }
+
+    /// Whom operators let in, and how they help.
+    async fn people(&mut self, admin: &Client) {
+        let (invitations, anybody) = ("/api/v1/admin/invitations", self.app.client());
+        let made = self.does(admin, "POST /api/v1/admin/invitations", invitations, Some(json!({}))).await.json();
+        let id = made["id"].as_str().or(made["invitation"]["id"].as_str()).unwrap_or_else(|| panic!("an id in {made}")).to_owned();
+        self.does(admin, "DELETE /api/v1/admin/invitations/{id}", &format!("{invitations}/{id}"), None).await;
+        let eva = json!({ "email": "eva@example.com" });
+        self.does(admin, "POST /api/v1/admin/invitations", invitations, Some(eva)).await;
+        let accepted = json!({ "token": self.token("eva@example.com").await, "name": "Eva", "password": PASSWORD });
+        self.does(&anybody, "POST /api/v1/auth/invitation", "/api/v1/auth/invitation", Some(accepted)).await;
+        let eva = self.app.sign_in("eva@example.com", PASSWORD).await;
+        eva.post_json("/api/v1/mfa/email", &json!({})).await.expect_status(200);
+        let me = eva.get("/api/v1/users/me").await.json();
+        let id = me["id"].as_str().or(me["user"]["id"].as_str()).unwrap_or_else(|| panic!("an id in {me}")).to_owned();
+        for act in ["unblock", "remove-factor", "require-reset"] {
+            let why = json!({ "reason": "she called from the number on file" });
+            let path = format!("/api/v1/admin/users/{id}/{act}");
+            self.does(admin, &format!("POST /api/v1/admin/users/{{id}}/{act}"), &path, Some(why)).await;
+        }
+    }
+
     /// What operators do with jobs and schedules.
     async fn queue(&mut self, admin: &Client) {
         let mut paths = Vec::new();
@@ -219,6 +272,8 @@ each_process_backend! {
         let ana = walk.app.sign_in("ana@example.com", PASSWORD).await;
 
         walk.factors(&ana, &admin).await;
+        walk.ways_in(&ana).await;
+        walk.people(&admin).await;
 
         let zoe = json!({ "email": "zoe@example.com", "name": "Zoë", "password": PASSWORD });
         let zoe = walk.does(&admin, "POST /api/v1/admin/users", "/api/v1/admin/users", Some(zoe)).await.json();

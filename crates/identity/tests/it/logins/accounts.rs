@@ -188,6 +188,7 @@ each_backend! {
         zoe.press("/auth/confirm", &[("password", PASSWORD), ("return_to", &remove)]).await.leads_to(&remove);
         zoe.open(&remove).await.says(200, "Disconnect work?");
         zoe.press("/auth/account/logins/remove", &[("id", &id)]).await.leads_to("/auth/account/logins?done=disconnected");
+        assert!(actions(&app).await.iter().any(|action| action == "identity.login.disconnected"));
         assert!(app.mails("zoe@example.com").await[0].text.contains("no longer signs in"));
         assert!(zoe.is_in().await && !other.is_in().await, "other sessions end");
         Browser::new(&app).through(&fake, WORK).await.leads_to("/auth/connect?why=known");
